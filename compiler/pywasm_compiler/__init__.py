@@ -1,0 +1,1 @@
+"""Python filter -> Proxy-Wasm core module."""
