@@ -1,0 +1,1 @@
+"""Write Envoy (Proxy-Wasm) filters in Python."""

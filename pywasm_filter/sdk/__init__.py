@@ -1,0 +1,1 @@
+"""What a filter imports; it runs inside the module and needs the standard library alone."""

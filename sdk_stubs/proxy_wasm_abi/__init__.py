@@ -1,0 +1,5 @@
+"""The Proxy-Wasm ABI 0.2.1: one table, and what is derived from it."""
+
+from proxy_wasm_abi.model import Abi, AbiEnum, Callback, EnumMember, Hostcall, Value, load
+
+__all__ = ["Abi", "AbiEnum", "Callback", "EnumMember", "Hostcall", "Value", "load"]

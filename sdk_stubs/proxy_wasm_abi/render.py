@@ -1,0 +1,90 @@
+"""Text derived from the ABI table with Jinja2: WIT world, raw hostcalls, import table, reference page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from proxy_wasm_abi.model import Callback, Hostcall, load
+
+WIT_PACKAGE = "proxy-wasm:abi"
+WIT_INTERFACE = "host"
+WIT_WORLD = "proxy"
+
+GENERATED = {
+    "world.wit.j2": "sdk_stubs/proxy_wasm_abi/generated/proxy-wasm.wit",
+    "host_imports.py.j2": "sdk_stubs/proxy_wasm_abi/generated/host_imports.py",
+    "wit_world.pyi.j2": "sdk_stubs/proxy_wasm_abi/generated/stubs/wit_world/__init__.pyi",
+    "wit_imports.pyi.j2": "sdk_stubs/proxy_wasm_abi/generated/stubs/wit_world/imports/host.pyi",
+    "enums.py.j2": "pywasm_filter/sdk/abi.py",
+    "hostcalls.py.j2": "pywasm_filter/sdk/hostcalls.py",
+    "reference.md.j2": "docs/reference/abi.md",
+}
+"""Template -> file in the repository that is generated from it."""
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("proxy_wasm_abi"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # the output is source text, not HTML
+    )
+    environment.filters["kebab"] = _kebab
+    return environment
+
+
+def _render(template: str, hostcalls: Iterable[Hostcall], callbacks: Iterable[Callback]) -> str:
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            abi=load(),
+            hostcalls=list(hostcalls),
+            callbacks=list(callbacks),
+            wit_package=WIT_PACKAGE,
+            wit_interface=WIT_INTERFACE,
+            wit_world=WIT_WORLD,
+        )
+    )
+
+
+def render_wit(hostcalls: Iterable[str], callbacks: Iterable[str]) -> str:
+    """The WIT world of a module that imports and exports just these functions, in the table's order.
+
+    Raises KeyError for a name that the ABI does not have.
+    """
+    abi = load()
+    wanted = {*hostcalls, *callbacks}
+    known = {call.name for call in abi.hostcalls} | {callback.name for callback in abi.callbacks}
+    if unknown := wanted - known:
+        raise KeyError(f"not in the Proxy-Wasm ABI: {', '.join(sorted(unknown))}")
+    return _render(
+        "world.wit.j2",
+        (f for f in abi.hostcalls if f.name in wanted),
+        (f for f in abi.callbacks if f.name in wanted),
+    )
+
+
+def render_repository_files() -> dict[str, str]:
+    """Path in the repository -> content, for every generated file."""
+    abi = load()
+    return {path: _render(template, abi.hostcalls, abi.callbacks) for template, path in GENERATED.items()}
+
+
+def stale_files(root: Path) -> list[Path]:
+    """Generated files below `root` that do not hold what the table says."""
+    stale = []
+    for path, content in render_repository_files().items():
+        target = root / path
+        if not target.is_file() or target.read_text(encoding="utf-8") != content:
+            stale.append(target)
+    return stale

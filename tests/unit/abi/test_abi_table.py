@@ -1,0 +1,87 @@
+"""The ABI table, and that everything generated from it is current."""
+
+from pathlib import Path
+
+import pytest
+import wasmtime
+from proxy_wasm_abi import load
+from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, MODULE_EXPORTS
+from proxy_wasm_abi.render import GENERATED, render_repository_files, render_wit, stale_files
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_generated_files_are_current() -> None:
+    assert stale_files(ROOT) == []
+
+
+def test_a_changed_file_is_stale(tmp_path: Path) -> None:
+    for path, content in render_repository_files().items():
+        target = tmp_path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
+    assert stale_files(tmp_path) == []
+    victim = tmp_path / GENERATED["world.wit.j2"]
+    victim.write_text(victim.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert stale_files(tmp_path) == [victim]
+
+
+def test_names_and_types_are_consistent() -> None:
+    abi = load()
+    names = [call.name for call in abi.hostcalls] + [callback.name for callback in abi.callbacks]
+    assert len(names) == len(set(names))
+    types = {"u32", "u64", "s64", "bool", "bytes", "pairs"} | {enum.name for enum in abi.enums}
+    for call in abi.hostcalls:
+        assert {value.type for value in (*call.params, *call.returns)} <= types, call.name
+        assert {*call.lacking, *call.unimplemented} <= set(abi.hosts), call.name
+        assert not set(call.lacking) & set(call.unimplemented), call.name
+    statuses = {member.name for member in next(e for e in abi.enums if e.name == "Status").members}
+    assert all(set(call.statuses) <= statuses for call in abi.hostcalls)
+    for callback in abi.callbacks:
+        assert all(not value.is_buffer for value in callback.params), callback.name
+        assert callback.result is None or callback.result in types, callback.name
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("proxy_log", "i32 i32 i32"),
+        ("proxy_get_header_map_value", "i32 i32 i32 i32 i32"),
+        ("proxy_http_call", "i32 i32 i32 i32 i32 i32 i32 i32 i32 i32"),
+        ("proxy_grpc_call", "i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32"),
+        ("proxy_increment_metric", "i32 i64"),
+        ("proxy_get_shared_data", "i32 i32 i32 i32 i32"),
+        ("proxy_done", ""),
+    ],
+)
+def test_core_signatures_are_those_of_the_specification(name: str, params: str) -> None:
+    assert HOST_IMPORTS[name].params == tuple(params.split())
+    assert HOST_IMPORTS[name].results == ("i32",)
+
+
+def test_callback_signatures_are_those_of_the_specification() -> None:
+    assert MODULE_EXPORTS["proxy_on_request_headers"] == (("i32", "i32", "i32"), ("i32",))
+    assert MODULE_EXPORTS["proxy_on_log"] == (("i32",), ())
+    assert MODULE_EXPORTS["proxy_on_http_call_response"] == (("i32",) * 5, ())
+
+
+def test_the_import_table_links_as_core_webassembly() -> None:
+    imports = "\n".join(
+        f'(import "env" "{name}" (func (param {" ".join(s.params)}) (result {" ".join(s.results)})))'
+        for name, s in HOST_IMPORTS.items()
+    )
+    module = wasmtime.Module(wasmtime.Engine(), f"(module {imports})")
+    assert len(module.imports) == len(load().hostcalls)
+
+
+def test_wit_of_a_selection_holds_just_that() -> None:
+    wit = render_wit(["proxy_log"], ["proxy_on_tick", "proxy_on_request_headers"])
+    assert "proxy-log: func(level: u32, message: list<u8>) -> u32;" in wit
+    assert "export proxy-on-tick: func(context-id: u32);" in wit
+    assert "proxy-http-call" not in wit
+    assert "proxy-on-log" not in wit
+
+
+def test_wit_of_an_unknown_function_is_refused() -> None:
+    with pytest.raises(KeyError, match="proxy_frobnicate"):
+        render_wit(["proxy_frobnicate"], [])
