@@ -1,1 +1,56 @@
-"""Write Envoy (Proxy-Wasm) filters in Python."""
+"""Write Envoy (Proxy-Wasm) filters in Python.
+
+This module is what a filter imports. It runs inside the compiled module and needs the standard library alone;
+`pywasm_filter.testing` is for tests, on the host.
+"""
+
+from pywasm_filter.sdk.abi import Action, BufferType, LogLevel, MapType, Status, StreamType
+from pywasm_filter.sdk.body import Body
+from pywasm_filter.sdk.contexts import FailurePolicy, HttpContext, RootContext
+from pywasm_filter.sdk.exceptions import (
+    BadArgument,
+    CasMismatch,
+    Empty,
+    HostError,
+    InternalFailure,
+    InvalidMemoryAccess,
+    NotFound,
+    ParseFailure,
+    SerializationFailure,
+    Unimplemented,
+)
+from pywasm_filter.sdk.headers import HeaderMap
+from pywasm_filter.sdk.messages import Request, Response
+from pywasm_filter.sdk.output import log
+from pywasm_filter.sdk.properties import Properties
+from pywasm_filter.sdk.registry import RegistrationError, register_root_context
+
+__all__ = [
+    "Action",
+    "BadArgument",
+    "Body",
+    "BufferType",
+    "CasMismatch",
+    "Empty",
+    "FailurePolicy",
+    "HeaderMap",
+    "HostError",
+    "HttpContext",
+    "InternalFailure",
+    "InvalidMemoryAccess",
+    "LogLevel",
+    "MapType",
+    "NotFound",
+    "ParseFailure",
+    "Properties",
+    "RegistrationError",
+    "Request",
+    "Response",
+    "RootContext",
+    "SerializationFailure",
+    "Status",
+    "StreamType",
+    "Unimplemented",
+    "log",
+    "register_root_context",
+]

@@ -1,0 +1,77 @@
+"""Statuses of hostcalls as exceptions."""
+
+from pywasm_filter.sdk.abi import Status
+
+
+class HostError(Exception):
+    """A hostcall returned a status other than OK.
+
+    `call` is the ABI function, `status` what it returned (an int where the host answered with a number that the ABI
+    does not name).
+    """
+
+    def __init__(self, call: str, status: int) -> None:
+        super().__init__(call, status)
+        self.call = call
+        self.status = status
+
+    def __str__(self) -> str:
+        try:
+            name = Status(self.status).name
+        except ValueError:
+            name = f"unknown status {self.status}"
+        return f"{self.call}: {name}"
+
+
+class NotFound(HostError):  # noqa: N818 - the ABI's own terms
+    """NOT_FOUND: there is no such key, property, queue or function, or it is not available in this callback."""
+
+
+class BadArgument(HostError):  # noqa: N818
+    """BAD_ARGUMENT: an argument is out of range, or the map or stream is not available in this callback."""
+
+
+class SerializationFailure(HostError):  # noqa: N818
+    """SERIALIZATION_FAILURE: the host could not encode the value."""
+
+
+class ParseFailure(HostError):  # noqa: N818
+    """PARSE_FAILURE: the host could not read an argument."""
+
+
+class InvalidMemoryAccess(HostError):  # noqa: N818
+    """INVALID_MEMORY_ACCESS: the host could not reach the module's memory; usually it is exhausted."""
+
+
+class Empty(HostError):  # noqa: N818
+    """EMPTY: the queue holds no item."""
+
+
+class CasMismatch(HostError):  # noqa: N818
+    """CAS_MISMATCH: the shared value has changed since it was read."""
+
+
+class InternalFailure(HostError):  # noqa: N818
+    """INTERNAL_FAILURE: the host failed, or its capability restrictions forbid the call."""
+
+
+class Unimplemented(HostError):  # noqa: N818
+    """UNIMPLEMENTED: this host does not offer the operation."""
+
+
+_BY_STATUS: dict[int, type[HostError]] = {
+    Status.NOT_FOUND: NotFound,
+    Status.BAD_ARGUMENT: BadArgument,
+    Status.SERIALIZATION_FAILURE: SerializationFailure,
+    Status.PARSE_FAILURE: ParseFailure,
+    Status.INVALID_MEMORY_ACCESS: InvalidMemoryAccess,
+    Status.EMPTY: Empty,
+    Status.CAS_MISMATCH: CasMismatch,
+    Status.INTERNAL_FAILURE: InternalFailure,
+    Status.UNIMPLEMENTED: Unimplemented,
+}
+
+
+def host_error(call: str, status: int) -> HostError:
+    """The exception for a status other than OK."""
+    return _BY_STATUS.get(status, HostError)(call, status)

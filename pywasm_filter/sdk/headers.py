@@ -1,0 +1,199 @@
+"""Header, trailer and metadata maps that the host lends to a callback."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from pywasm_filter.sdk import hostcalls
+from pywasm_filter.sdk.abi import MapType, Status
+from pywasm_filter.sdk.exceptions import host_error
+from pywasm_filter.sdk.pairs import decode_pairs, encode_pairs
+
+T = TypeVar("T")
+
+Text = str | bytes
+"""A header name or value: text, or the bytes themselves."""
+
+HeaderPairs = Mapping[str, Text] | Iterable[tuple[Text, Text]]
+"""Headers as a mapping, or as pairs where a name may occur more than once."""
+
+
+def encode_name(name: Text) -> bytes:
+    """Bytes of a header name, in lower case as HTTP/2 and Envoy have it.
+
+    Raises TypeError for anything but str and bytes, ValueError for an empty name and for control characters.
+    """
+    data = _encode(name, "name").lower()
+    if not data:
+        raise ValueError("a header name must not be empty")
+    return data
+
+
+def encode_value(value: Text) -> bytes:
+    """Bytes of a header value; str becomes UTF-8, and what `decode` made of other bytes is given back unchanged.
+
+    Raises TypeError for anything but str and bytes, ValueError for CR, LF and NUL: they would let a value smuggle in
+    further headers.
+    """
+    return _encode(value, "value")
+
+
+def _encode(text: Text, what: str) -> bytes:
+    if isinstance(text, str):
+        data = text.encode("utf-8", "surrogateescape")
+    elif isinstance(text, bytes):
+        data = text
+    else:
+        raise TypeError(f"a header {what} is str or bytes, not {type(text).__name__}: {text!r}")
+    if b"\n" in data or b"\r" in data or b"\0" in data:
+        raise ValueError(f"a header {what} must not contain CR, LF or NUL: {text!r}")
+    return data
+
+
+def decode(data: bytes) -> str:
+    """Text of a header; bytes that are not UTF-8 become lone surrogates, so nothing raises and nothing is lost."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def encode_headers(headers: HeaderPairs) -> bytes:
+    """Serialise headers for a hostcall.
+
+    Raises TypeError and ValueError as `encode_name` and `encode_value` do.
+    """
+    items: Iterable[tuple[Text, Text]] = headers.items() if isinstance(headers, Mapping) else headers
+    return encode_pairs([(encode_name(name), encode_value(value)) for name, value in items])
+
+
+class HeaderMap:
+    """A map of the current stream: ordered, case-insensitive, one name may have several values.
+
+    It reads and writes through the host at each access and holds no copy. It is valid while the host lends the map:
+    from the callback in which the message arrives until that callback returns CONTINUE, and read-only in `on_log`.
+    Outside of that, reading finds nothing or raises `BadArgument`, and writing raises `BadArgument`.
+
+    Names and values are str; bytes that are not UTF-8 show as lone surrogates (PEP 383) and are given back unchanged.
+    `raw` has the bytes. Iteration, `len` and `items` count each value of a repeated name.
+    """
+
+    __slots__ = ("_type",)
+
+    def __init__(self, map_type: MapType) -> None:
+        self._type = int(map_type)
+
+    def __getitem__(self, name: Text) -> str:
+        """First value of `name`, or KeyError. ABI: proxy_get_header_map_value."""
+        value = self.get_bytes(name)
+        if value is None:
+            raise KeyError(name)
+        return decode(value)
+
+    def __setitem__(self, name: Text, value: Text) -> None:
+        """Set `name` to this one value. ABI: proxy_replace_header_map_value."""
+        status = hostcalls.current.proxy_replace_header_map_value(self._type, encode_name(name), encode_value(value))
+        if status != 0:
+            raise host_error("proxy_replace_header_map_value", status)
+
+    def __delitem__(self, name: Text) -> None:
+        """Remove all values of `name`, or KeyError. ABI: proxy_remove_header_map_value."""
+        if self.get_bytes(name) is None:
+            raise KeyError(name)
+        self.discard(name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, (str, bytes)) and self.get_bytes(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([decode(name) for name, _ in self.raw])
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __repr__(self) -> str:
+        return f"<HeaderMap {MapType(self._type).name}>"
+
+    def get_bytes(self, name: Text) -> bytes | None:
+        """First value of `name` as bytes, None if there is none. ABI: proxy_get_header_map_value."""
+        status, value = hostcalls.current.proxy_get_header_map_value(self._type, encode_name(name))
+        if status == 0:
+            return value
+        if status == Status.NOT_FOUND:
+            return None
+        raise host_error("proxy_get_header_map_value", status)
+
+    def get(self, name: Text, default: str | T | None = None) -> str | T | None:
+        """First value of `name`, `default` if there is none. ABI: proxy_get_header_map_value."""
+        value = self.get_bytes(name)
+        return default if value is None else decode(value)
+
+    def getall(self, name: Text) -> list[str]:
+        """All values of `name` in order; empty if there is none. ABI: proxy_get_header_map_pairs."""
+        wanted = encode_name(name)
+        return [decode(value) for key, value in self.raw if key.lower() == wanted]
+
+    def add(self, name: Text, value: Text) -> None:
+        """Append a value, keeping those that `name` has. ABI: proxy_add_header_map_value."""
+        status = hostcalls.current.proxy_add_header_map_value(self._type, encode_name(name), encode_value(value))
+        if status != 0:
+            raise host_error("proxy_add_header_map_value", status)
+
+    def setdefault(self, name: Text, default: Text) -> str:
+        """First value of `name`; when there is none, set and return `default`."""
+        value = self.get_bytes(name)
+        if value is None:
+            self[name] = default
+            value = encode_value(default)
+        return decode(value)
+
+    def pop(self, name: Text, default: str | T | None = None) -> str | T | None:
+        """Remove `name` and return its first value, `default` if there was none."""
+        value = self.get_bytes(name)
+        if value is None:
+            return default
+        self.discard(name)
+        return decode(value)
+
+    def discard(self, name: Text) -> None:
+        """Remove all values of `name`, if it has any. ABI: proxy_remove_header_map_value."""
+        status = hostcalls.current.proxy_remove_header_map_value(self._type, encode_name(name))
+        if status != 0:
+            raise host_error("proxy_remove_header_map_value", status)
+
+    def update(self, headers: HeaderPairs) -> None:
+        """Set each name to its value; the values of a name that occurs more than once in `headers` are all kept."""
+        items: Iterable[tuple[Text, Text]] = headers.items() if isinstance(headers, Mapping) else headers
+        seen: set[bytes] = set()
+        for name, value in items:
+            key = encode_name(name)
+            if key in seen:
+                self.add(key, value)
+            else:
+                self[key] = value
+                seen.add(key)
+
+    def keys(self) -> list[str]:
+        """All names in order, a repeated one as often as it has values."""
+        return [decode(name) for name, _ in self.raw]
+
+    def values(self) -> list[str]:
+        """All values in order."""
+        return [decode(value) for _, value in self.raw]
+
+    def items(self) -> list[tuple[str, str]]:
+        """All pairs in order, duplicates included. ABI: proxy_get_header_map_pairs."""
+        return [(decode(name), decode(value)) for name, value in self.raw]
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """All pairs as bytes, in order. Assigning replaces the whole map.
+
+        ABI: proxy_get_header_map_pairs, proxy_set_header_map_pairs.
+        """
+        status, data = hostcalls.current.proxy_get_header_map_pairs(self._type)
+        if status != 0:
+            raise host_error("proxy_get_header_map_pairs", status)
+        return decode_pairs(data)
+
+    @raw.setter
+    def raw(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        status = hostcalls.current.proxy_set_header_map_pairs(self._type, encode_headers(pairs))
+        if status != 0:
+            raise host_error("proxy_set_header_map_pairs", status)

@@ -1,0 +1,127 @@
+"""print, sys.stderr, warnings and logging, led to the proxy's log."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from typing import Any, TextIO, cast
+
+from pywasm_filter.sdk import hostcalls
+from pywasm_filter.sdk.abi import LogLevel
+
+
+def log(level: LogLevel, message: str) -> None:
+    """Write a message to the proxy's log. Text that is not valid Unicode is written with escapes. ABI: proxy_log."""
+    hostcalls.current.proxy_log(level, message.encode("utf-8", "backslashreplace"))
+
+
+def proxy_level(level: int) -> LogLevel:
+    """The proxy's level for a level of the `logging` module."""
+    if level >= logging.CRITICAL:
+        return LogLevel.CRITICAL
+    if level >= logging.ERROR:
+        return LogLevel.ERROR
+    if level >= logging.WARNING:
+        return LogLevel.WARN
+    if level >= logging.INFO:
+        return LogLevel.INFO
+    return LogLevel.DEBUG if level >= logging.DEBUG else LogLevel.TRACE
+
+
+class ProxyLogHandler(logging.Handler):
+    """Hands records to the proxy's log; the message and, if there is one, the traceback."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            message = self.format(record)
+        except Exception:  # noqa: BLE001 - a bad format string must not take the callback down
+            self.handleError(record)
+            return
+        log(proxy_level(record.levelno), message)
+
+
+class ProxyLogStream:
+    """A text stream whose lines go to the proxy's log. An unfinished line waits for its end, or for `flush`."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, level: LogLevel) -> None:
+        self._level = level
+        self._pending = ""
+
+    def write(self, text: str) -> int:
+        """Take text, and log each line that it completes."""
+        *lines, self._pending = (self._pending + text).split("\n")
+        for line in lines:
+            log(self._level, line)
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        """Write each string."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Log what is pending."""
+        if self._pending:
+            line, self._pending = self._pending, ""
+            log(self._level, line)
+
+    def isatty(self) -> bool:
+        """Whether a person sits at the other end: no."""
+        return False
+
+    def readable(self) -> bool:
+        """Whether it can be read: no."""
+        return False
+
+    def writable(self) -> bool:
+        """Whether it can be written: yes."""
+        return True
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    log(LogLevel.WARN, f"{filename}:{lineno}: {category.__name__}: {message}")
+
+
+class Redirect:
+    """Leads all output to the proxy's log while it is entered, and puts everything back when it is left.
+
+    A compiled module enters it once and for all; in process it is entered around each callback.
+    """
+
+    def __init__(self) -> None:
+        self._stdout = ProxyLogStream(LogLevel.INFO)
+        self._stderr = ProxyLogStream(LogLevel.ERROR)
+        self._handler = ProxyLogHandler()
+        self._saved: tuple[TextIO, TextIO, Any, int] | None = None
+
+    def __enter__(self) -> Redirect:
+        root = logging.getLogger()
+        self._saved = (sys.stdout, sys.stderr, warnings.showwarning, root.level)
+        sys.stdout = cast("TextIO", self._stdout)
+        sys.stderr = cast("TextIO", self._stderr)
+        warnings.showwarning = _show_warning
+        if root.level == logging.WARNING:
+            # The untouched default. The proxy has a log level of its own and drops what it does not want.
+            root.setLevel(logging.DEBUG)
+        root.addHandler(self._handler)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        root = logging.getLogger()
+        root.removeHandler(self._handler)
+        if self._saved is not None:
+            sys.stdout, sys.stderr, warnings.showwarning, level = self._saved
+            root.setLevel(level)
+            self._saved = None
