@@ -11,7 +11,7 @@ import json
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -74,7 +74,7 @@ def _execute(path: Path) -> ModuleType:
                 line=_authors_line(path, error)[1],
                 remedy="register each root context once, under its own root_id",
             ) from error
-        except Exception as error:  # noqa: BLE001 - whatever the author's code raises
+        except Exception as error:
             raise _import_error(path, error) from error
         except SystemExit as error:
             raise CompileError(
@@ -140,7 +140,8 @@ def _authors_line(path: Path, error: BaseException) -> tuple[Path, int | None]:
 def main(arguments: list[str]) -> int:
     """Load one filter and print the outcome: `{"roots": [...]}` or `{"error": {...}}`. Returns the exit status."""
     try:
-        registry = load_filter(Path(arguments[0]))
+        with redirect_stdout(sys.stderr):  # what the filter prints must not mix with the outcome
+            registry = load_filter(Path(arguments[0]))
     except CompileError as error:
         outcome: dict[str, object] = {
             "error": {
