@@ -1,0 +1,40 @@
+"""The codec of serialised maps."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pywasm_filter.sdk.pairs import decode_pairs, encode_pairs
+
+PAIRS = st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=40)), max_size=12)
+
+
+def test_layout_is_that_of_the_abi() -> None:
+    encoded = encode_pairs([(b"a", b"1"), (b"b", b"22")])
+    assert encoded == (b"\x02\0\0\0" + b"\x01\0\0\0\x01\0\0\0" + b"\x01\0\0\0\x02\0\0\0" + b"a\x001\0" + b"b\x0022\0")
+
+
+@given(PAIRS)
+def test_decoding_gives_back_what_was_encoded(pairs: list[tuple[bytes, bytes]]) -> None:
+    assert decode_pairs(encode_pairs(pairs)) == pairs
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0\0\0\0"])
+def test_an_empty_map_has_three_forms(data: bytes) -> None:
+    assert decode_pairs(data) == []
+
+
+@given(PAIRS.filter(bool), st.data())
+def test_a_truncated_map_is_refused(pairs: list[tuple[bytes, bytes]], data: st.DataObject) -> None:
+    encoded = encode_pairs(pairs)
+    cut = data.draw(st.integers(min_value=2, max_value=len(encoded) - 1))
+    with pytest.raises(ValueError, match="serialised map"):
+        decode_pairs(encoded[:cut])
+
+
+@given(st.binary(max_size=64))
+def test_hostile_bytes_decode_or_raise_value_error(data: bytes) -> None:
+    with suppress(ValueError):
+        assert decode_pairs(encode_pairs(decode_pairs(data))) == decode_pairs(data)

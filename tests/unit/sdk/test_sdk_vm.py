@@ -1,0 +1,404 @@
+"""Callbacks, registration, failures and output."""
+
+import logging
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from proxy_wasm_abi import load
+
+from pywasm_filter import (
+    Action,
+    FailurePolicy,
+    HttpContext,
+    LogLevel,
+    RegistrationError,
+    RootContext,
+    log,
+    register_root_context,
+)
+from pywasm_filter.sdk import hostcalls
+from pywasm_filter.sdk.abi import BufferType
+from pywasm_filter.sdk.output import ProxyLogHandler, Redirect
+from pywasm_filter.sdk.registry import Registry, begin_collecting, finish_collecting
+from pywasm_filter.sdk.vm import CALLBACKS, HOSTCALLS, Vm
+
+if TYPE_CHECKING:
+    from tests.unit.sdk.conftest import ScriptedHost
+
+
+class Recorder(HttpContext[RootContext]):
+    """Notes its callbacks in its class."""
+
+    calls: ClassVar[list[tuple[Any, ...]]] = []
+    raising: type[BaseException] | None = None
+
+    def _note(self, *call: Any) -> Action:
+        self.calls.append(call)
+        if self.raising is not None and call[0] != "on_log":
+            raise self.raising("boom")
+        return Action.CONTINUE
+
+    def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+        return self._note("on_request_headers", num_headers, end_of_stream)
+
+    def on_request_body(self, body_size: int, end_of_stream: bool) -> Action:
+        return self._note("on_request_body", body_size, end_of_stream)
+
+    def on_request_trailers(self, num_trailers: int) -> Action:
+        return self._note("on_request_trailers", num_trailers)
+
+    def on_request_metadata(self, num_elements: int) -> Action:
+        return self._note("on_request_metadata", num_elements)
+
+    def on_response_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+        return self._note("on_response_headers", num_headers, end_of_stream)
+
+    def on_response_body(self, body_size: int, end_of_stream: bool) -> Action:
+        return self._note("on_response_body", body_size, end_of_stream)
+
+    def on_response_trailers(self, num_trailers: int) -> Action:
+        return self._note("on_response_trailers", num_trailers)
+
+    def on_response_metadata(self, num_elements: int) -> Action:
+        return self._note("on_response_metadata", num_elements)
+
+    def on_log(self) -> None:
+        self._note("on_log")
+
+    def on_delete(self) -> None:
+        self.calls.append(("on_delete",))
+
+
+class Root(RootContext):
+    """A root whose behaviour a test sets."""
+
+    http_context = Recorder
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> type[Recorder]:
+    monkeypatch.setattr(Recorder, "calls", [])
+    monkeypatch.setattr(Recorder, "raising", None)
+    return Recorder
+
+
+def vm_with(root: type[RootContext] = Root) -> Vm:
+    registry = Registry()
+    registry.add(root, "")
+    vm = Vm(registry)
+    vm.proxy_on_context_create(1, 0)
+    return vm
+
+
+def test_the_vm_answers_what_it_declares_with_the_signatures_of_the_abi() -> None:
+    abi = load()
+    for name in CALLBACKS:
+        callback = abi.callback(name)
+        assert callback is not None
+        code = getattr(Vm, name).__code__
+        assert code.co_argcount - 1 == len(callback.params), name
+        assert list(code.co_varnames[1 : code.co_argcount]) == [value.name for value in callback.params], name
+    assert {name for name in vars(Vm) if name.startswith("proxy_")} == set(CALLBACKS)
+
+
+def test_the_declared_hostcalls_are_those_that_the_sdk_makes() -> None:
+    package = sys.modules["pywasm_filter.sdk"].__path__[0]
+    source = "".join(
+        path.read_text() for path in Path(package).glob("*.py") if path.name not in ("hostcalls.py", "vm.py", "abi.py")
+    ) + Path(package, "vm.py").read_text().replace("HOSTCALLS = (", "", 1)
+    made = {call.name for call in load().hostcalls if f"current.{call.name}(" in source}
+    assert made == set(HOSTCALLS)
+
+
+def test_all_callbacks_of_a_stream_arrive(host: "ScriptedHost", recorder: type[Recorder]) -> None:
+    vm = vm_with()
+    vm.proxy_on_context_create(2, 1)
+    assert vm.proxy_on_request_headers(2, 5, 0) == 0
+    assert vm.proxy_on_request_metadata(2, 1) == 0
+    assert vm.proxy_on_request_body(2, 10, 1) == 0
+    assert vm.proxy_on_request_trailers(2, 1) == 0
+    assert vm.proxy_on_response_headers(2, 3, 1) == 0
+    assert vm.proxy_on_response_metadata(2, 1) == 0
+    assert vm.proxy_on_response_body(2, 7, 0) == 0
+    assert vm.proxy_on_response_trailers(2, 2) == 0
+    vm.proxy_on_log(2)
+    assert vm.proxy_on_done(2) == 1
+    vm.proxy_on_delete(2)
+    assert recorder.calls == [
+        ("on_request_headers", 5, False),
+        ("on_request_metadata", 1),
+        ("on_request_body", 10, True),
+        ("on_request_trailers", 1),
+        ("on_response_headers", 3, True),
+        ("on_response_metadata", 1),
+        ("on_response_body", 7, False),
+        ("on_response_trailers", 2),
+        ("on_log",),
+        ("on_delete",),
+    ]
+    assert vm.proxy_on_request_headers(2, 5, 0) == 0
+    assert len(recorder.calls) == 10
+
+
+CALLS: list[Callable[[Vm], int]] = [
+    lambda vm: vm.proxy_on_request_headers(2, 1, 0),
+    lambda vm: vm.proxy_on_request_body(2, 1, 0),
+    lambda vm: vm.proxy_on_request_trailers(2, 1),
+    lambda vm: vm.proxy_on_request_metadata(2, 1),
+    lambda vm: vm.proxy_on_response_headers(2, 1, 0),
+    lambda vm: vm.proxy_on_response_body(2, 1, 0),
+    lambda vm: vm.proxy_on_response_trailers(2, 1),
+    lambda vm: vm.proxy_on_response_metadata(2, 1),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, RecursionError, MemoryError])
+def test_no_exception_leaves_a_callback(
+    host: "ScriptedHost", recorder: type[Recorder], call: Callable[[Vm], int], error: type[BaseException]
+) -> None:
+    vm = vm_with()
+    vm.proxy_on_context_create(2, 1)
+    recorder.raising = error
+    assert call(vm) == Action.PAUSE
+    assert host.local_responses == [(500, b"python_exception", b"", [], 0xFFFF_FFFF)]
+    [(level, message)] = host.logged
+    assert level == LogLevel.ERROR
+    assert message.startswith(
+        f"exception in Recorder.{recorder.calls[0][0]}\nTraceback (most recent call last):\n  File"
+    )
+    assert message.endswith(f"{error.__name__}: boom")
+    assert "sdk/vm.py" not in message
+    assert "test_sdk_vm.py" in message
+    seen = len(recorder.calls)
+    assert call(vm) == Action.CONTINUE
+    assert len(recorder.calls) == seen, "a failed stream's author is not called again"
+    vm.proxy_on_log(2)
+    assert recorder.calls[-1] == ("on_log",)
+
+
+def test_fail_open_lets_the_stream_pass(host: "ScriptedHost", recorder: type[Recorder]) -> None:
+    class Open(Root):
+        failure_policy = FailurePolicy.FAIL_OPEN
+
+    vm = vm_with(Open)
+    vm.proxy_on_context_create(2, 1)
+    recorder.raising = ValueError
+    assert vm.proxy_on_request_headers(2, 1, 0) == Action.CONTINUE
+    assert host.local_responses == []
+    assert len(host.logged) == 1
+    assert vm.proxy_on_response_headers(2, 1, 0) == Action.CONTINUE
+    assert len(recorder.calls) == 1
+
+
+def test_trap_logs_and_raises(host: "ScriptedHost", recorder: type[Recorder]) -> None:
+    class Trap(Root):
+        failure_policy = FailurePolicy.TRAP
+
+    vm = vm_with(Trap)
+    vm.proxy_on_context_create(2, 1)
+    recorder.raising = ValueError
+    with pytest.raises(ValueError, match="boom"):
+        vm.proxy_on_request_headers(2, 1, 0)
+    assert len(host.logged) == 1
+
+
+def test_interrupts_pass_where_a_person_sits(host: "ScriptedHost", recorder: type[Recorder]) -> None:
+    registry = Registry()
+    registry.add(Root, "")
+    vm = Vm(registry, passing=(KeyboardInterrupt,))
+    vm.proxy_on_context_create(1, 0)
+    vm.proxy_on_context_create(2, 1)
+    recorder.raising = KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        vm.proxy_on_request_headers(2, 1, 0)
+
+
+def test_a_context_that_cannot_be_created_fails_at_its_first_callback(host: "ScriptedHost") -> None:
+    class Broken(HttpContext[RootContext]):
+        def on_context_create(self) -> None:
+            raise RuntimeError("no luck")
+
+    class BrokenRoot(RootContext):
+        http_context = Broken
+
+    vm = vm_with(BrokenRoot)
+    vm.proxy_on_context_create(2, 1)
+    assert vm.proxy_on_request_headers(2, 1, 1) == Action.PAUSE
+    assert host.local_responses[0][0] == 500
+    assert "RuntimeError: no luck" in host.logged[0][1]
+
+
+def test_a_callback_that_forgets_its_result_is_told(host: "ScriptedHost") -> None:
+    class Forgetful(HttpContext[RootContext]):
+        def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Any:
+            return None
+
+    class ForgetfulRoot(RootContext):
+        http_context = Forgetful
+
+        def on_configure(self, configuration: bytes) -> Any:
+            return None
+
+    vm = vm_with(ForgetfulRoot)
+    vm.proxy_on_context_create(2, 1)
+    assert vm.proxy_on_request_headers(2, 1, 1) == Action.PAUSE
+    assert "on_request_headers returned None; return Action.CONTINUE or Action.PAUSE" in host.logged[0][1]
+    assert vm.proxy_on_configure(1, 0) == 0
+    assert "on_configure returned None; return True or False" in host.logged[1][1]
+
+
+def test_configurations_reach_the_root(host: "ScriptedHost") -> None:
+    seen: list[bytes] = []
+
+    class Configured(RootContext):
+        def on_vm_start(self, vm_configuration: bytes) -> bool:
+            seen.append(vm_configuration)
+            return True
+
+        def on_configure(self, configuration: bytes) -> bool:
+            seen.append(configuration)
+            return configuration == b"good"
+
+    host.buffers = {int(BufferType.VM_CONFIGURATION): b"vm", int(BufferType.PLUGIN_CONFIGURATION): b"good"}
+    vm = vm_with(Configured)
+    assert vm.proxy_on_vm_start(1, 2) == 1
+    assert vm.proxy_on_configure(1, 4) == 1
+    host.buffers[BufferType.PLUGIN_CONFIGURATION] = b"bad"
+    assert vm.proxy_on_configure(1, 3) == 0
+    assert seen == [b"vm", b"good", b"bad"]
+
+
+def test_a_root_that_raises_refuses_its_configuration(host: "ScriptedHost") -> None:
+    class Raising(RootContext):
+        def on_vm_start(self, vm_configuration: bytes) -> bool:
+            raise OSError("start")
+
+        def on_configure(self, configuration: bytes) -> bool:
+            raise OSError("configure")
+
+    vm = vm_with(Raising)
+    assert vm.proxy_on_vm_start(1, 0) == 0
+    assert vm.proxy_on_configure(1, 0) == 0
+    assert [message.splitlines()[0] for _, message in host.logged] == [
+        "exception in Raising.on_vm_start",
+        "exception in Raising.on_configure",
+    ]
+
+
+def test_the_root_is_found_by_the_plugins_root_id(host: "ScriptedHost") -> None:
+    class Other(RootContext):
+        pass
+
+    registry = Registry()
+    registry.add(Root, "one")
+    registry.add(Other, "two")
+    assert registry.find("one") is Root
+    assert registry.find("two") is Other
+    assert registry.find("three") is None
+    assert registry.find("") is None
+    single = Registry()
+    single.add(Root, "one")
+    assert single.find("") is Root
+    assert single.find("two") is None
+    host.properties[b"plugin_root_id"] = b"three"
+    vm = Vm(registry)
+    vm.proxy_on_context_create(1, 0)
+    assert vm.proxy_on_vm_start(1, 0) == 1
+    assert vm.proxy_on_configure(1, 0) == 0
+    assert host.logged == [(LogLevel.ERROR, "the module has no root context for root_id 'three'; it has 'one', 'two'")]
+
+
+def module_of(source: str) -> types.ModuleType:
+    module = types.ModuleType("authors")
+    module.__dict__.update(RootContext=RootContext, HttpContext=HttpContext, register=register_root_context)
+    exec(source, module.__dict__)
+    return module
+
+
+def roots_of(source: str) -> dict[str, type[RootContext]]:
+    registry = begin_collecting()
+    finish_collecting(registry, module_of(source))
+    return registry.roots
+
+
+HTTP = "class A(HttpContext): pass\n"
+ROOT = "class R(RootContext): pass\n"
+
+
+def test_a_single_class_needs_no_registration() -> None:
+    assert roots_of(HTTP)[""].http_context.__name__ == "A"  # type: ignore[union-attr]
+    assert roots_of(ROOT)[""].__name__ == "R"
+    paired = roots_of(HTTP + ROOT)[""]
+    assert (paired.__name__, paired.http_context.__name__) == ("R", "A")  # type: ignore[union-attr]
+    explicit = roots_of(HTTP + "class R(RootContext):\n    http_context = A\n")[""]
+    assert explicit.__name__ == "R"
+    derived = roots_of(HTTP + "class B(A): pass\n")[""]
+    assert derived.http_context.__name__ == "B"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = 1", "no subclass of HttpContext or RootContext in the module"),
+        (HTTP + "class B(HttpContext): pass", "A and B are all HTTP contexts"),
+        (ROOT + "class S(RootContext): pass", "R and S are all root contexts"),
+        (ROOT + "register(R, 'a'); register(R, 'a')", "root_id 'a' is registered twice: R and R"),
+        (HTTP + "register(A)", "needs a subclass of RootContext, not <class 'authors.A'>"),
+    ],
+)
+def test_unclear_registration_is_refused(source: str, message: str) -> None:
+    with pytest.raises(RegistrationError, match=message):
+        roots_of(source)
+
+
+def test_output_goes_to_the_proxys_log(host: "ScriptedHost") -> None:
+    saved = sys.stdout, sys.stderr, warnings.showwarning, logging.getLogger().level
+    redirect = Redirect()
+    with redirect:
+        print("one", 2)
+        print("a\nb", end="")
+        print("error", file=sys.stderr)
+        sys.stdout.flush()
+        logging.getLogger("x").debug("debug %d", 1)
+        logging.getLogger("x").info("info")
+        logging.warning("warn")
+        logging.error("err")
+        logging.critical("crit")
+        logging.log(5, "not shown below DEBUG")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning("old", DeprecationWarning, "f.py", 3)
+        log(LogLevel.TRACE, "trace \udcff")
+    assert host.logged == [
+        (LogLevel.INFO, "one 2"),
+        (LogLevel.INFO, "a"),
+        (LogLevel.ERROR, "error"),
+        (LogLevel.INFO, "b"),
+        (LogLevel.DEBUG, "debug 1"),
+        (LogLevel.INFO, "info"),
+        (LogLevel.WARN, "warn"),
+        (LogLevel.ERROR, "err"),
+        (LogLevel.CRITICAL, "crit"),
+        (LogLevel.WARN, "f.py:3: DeprecationWarning: old"),
+        (LogLevel.TRACE, "trace \\udcff"),
+    ]
+    assert (sys.stdout, sys.stderr, warnings.showwarning, logging.getLogger().level) == saved
+
+
+def test_a_bad_format_string_does_not_take_the_callback_down(
+    host: "ScriptedHost", capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = logging.LogRecord("x", logging.INFO, __file__, 1, "%d", ("x",), None)
+    ProxyLogHandler().emit(record)
+    assert host.logged == []
+    assert "TypeError: %d format" in capsys.readouterr().err
+
+
+def test_binding_is_undone_in_order(host: "ScriptedHost") -> None:
+    assert hostcalls.current is host
