@@ -1,0 +1,197 @@
+"""Envoy's bootstrap configuration for one plugin between a listener and an upstream."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+JSON = dict[str, object]
+
+LISTENER = "ingress"
+UPSTREAM_CLUSTER = "upstream"
+STAT_PREFIX = "ingress"
+
+
+class FailurePolicy(StrEnum):
+    """What Envoy does with traffic once the plugin's VM has failed (envoy.extensions.wasm.v3.FailurePolicy).
+
+    No policy lets Envoy start with a module that fails to load, to start or to configure.
+    """
+
+    FAIL_CLOSED = "FAIL_CLOSED"
+    FAIL_OPEN = "FAIL_OPEN"
+    FAIL_RELOAD = "FAIL_RELOAD"
+
+
+@dataclass(frozen=True)
+class EnvoySettings:
+    """What to run: the built module, how it is configured, and what lies behind the proxy.
+
+    Names and defaults are those of Envoy's PluginConfig and VmConfig (envoy.extensions.wasm.v3).
+    """
+
+    module: Path
+    """The built Proxy-Wasm module."""
+    upstream_port: int
+    """The port on 127.0.0.1 that all requests are routed to (cluster "upstream")."""
+    root_id: str = ""
+    plugin_name: str = "plugin"
+    vm_id: str = ""
+    configuration: bytes = b""
+    """What the plugin reads in on_configure: any bytes."""
+    vm_configuration: bytes = b""
+    """What the plugin reads in on_vm_start: any bytes."""
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The environment variables of the VM; Envoy's own do not reach it."""
+    concurrency: int = 1
+    """Worker threads; each has a VM of its own."""
+    buffer_limit_bytes: int | None = None
+    """per_connection_buffer_limit_bytes of the listener: how much body a filter can hold back (Envoy's default: 1 MiB).
+    """
+    allow_on_headers_stop_iteration: bool = False
+    """Whether StopIteration from a headers callback lets the body callbacks go on, as the Proxy-Wasm ABI says."""
+    failure_policy: FailurePolicy = FailurePolicy.FAIL_CLOSED
+    clusters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Further HTTP/1.1 clusters for callouts: name to port on 127.0.0.1."""
+    wasm_log_level: str = "info"
+    """The least level of the plugin's log messages: trace, debug, info, warning, error or critical."""
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise ValueError(f"concurrency is {self.concurrency}: Envoy needs at least one worker")
+        if UPSTREAM_CLUSTER in self.clusters:
+            raise ValueError(f"the cluster name {UPSTREAM_CLUSTER!r} is taken by the upstream itself")
+
+
+def bootstrap(settings: EnvoySettings) -> JSON:
+    """Return the configuration as a JSON object (envoy.config.bootstrap.v3.Bootstrap).
+
+    Listener and admin interface bind free ports of 127.0.0.1: ask the admin interface for the listener's.
+    """
+    clusters = {UPSTREAM_CLUSTER: settings.upstream_port, **settings.clusters}
+    return {
+        "admin": {"address": _loopback(0)},
+        "static_resources": {
+            "listeners": [_listener(settings)],
+            "clusters": [_cluster(name, port) for name, port in clusters.items()],
+        },
+    }
+
+
+def bootstrap_json(settings: EnvoySettings) -> str:
+    """Return the configuration as the text of a JSON file, which Envoy reads as it reads YAML."""
+    return json.dumps(bootstrap(settings), indent=1)
+
+
+def _listener(settings: EnvoySettings) -> JSON:
+    listener: JSON = {
+        "name": LISTENER,
+        "address": _loopback(0),
+        "filter_chains": [
+            {"filters": [{"name": "http_connection_manager", "typed_config": _connection_manager(settings)}]}
+        ],
+    }
+    if settings.buffer_limit_bytes is not None:
+        listener["per_connection_buffer_limit_bytes"] = settings.buffer_limit_bytes
+    return listener
+
+
+def _connection_manager(settings: EnvoySettings) -> JSON:
+    """Envoy's defaults but for what the comments say: authors shall see what their users' Envoy does."""
+    return {
+        "@type": _type("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": STAT_PREFIX,
+        # Without it Envoy drops HTTP/1.1 trailers, and the trailers callbacks never come.
+        "http_protocol_options": {"enable_trailers": True},
+        # A random x-request-id makes no two exchanges alike.
+        "generate_request_id": False,
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": UPSTREAM_CLUSTER}}],
+                }
+            ]
+        },
+        "http_filters": [
+            {
+                "name": "wasm",
+                "typed_config": {"@type": _type("filters.http.wasm.v3.Wasm"), "config": _plugin(settings)},
+            },
+            # x-envoy-upstream-service-time and x-envoy-expected-rq-timeout-ms: timing, different each time.
+            {
+                "name": "router",
+                "typed_config": {"@type": _type("filters.http.router.v3.Router"), "suppress_envoy_headers": True},
+            },
+        ],
+    }
+
+
+def _http_filter(name: str, extension: str, fields: JSON) -> JSON:
+    return {"name": name, "typed_config": {"@type": _type(extension), **fields}}
+
+
+def _plugin(settings: EnvoySettings) -> JSON:
+    """envoy.extensions.wasm.v3.PluginConfig."""
+    plugin: JSON = {
+        "name": settings.plugin_name,
+        "root_id": settings.root_id,
+        "vm_config": _vm(settings),
+        "failure_policy": settings.failure_policy.value,
+        "allow_on_headers_stop_iteration": settings.allow_on_headers_stop_iteration,
+    }
+    if settings.configuration:
+        plugin["configuration"] = _bytes_value(settings.configuration)
+    return plugin
+
+
+def _vm(settings: EnvoySettings) -> JSON:
+    """envoy.extensions.wasm.v3.VmConfig."""
+    vm: JSON = {
+        "vm_id": settings.vm_id,
+        "runtime": "envoy.wasm.runtime.v8",
+        "code": {"local": {"filename": str(settings.module.resolve())}},
+    }
+    if settings.vm_configuration:
+        vm["configuration"] = _bytes_value(settings.vm_configuration)
+    if settings.environment:
+        vm["environment_variables"] = {"key_values": dict(settings.environment)}
+    return vm
+
+
+def _bytes_value(value: bytes) -> JSON:
+    """Wrap bytes so that the plugin reads just them: a StringValue would have to be UTF-8, a Struct comes as JSON."""
+    return {"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64.b64encode(value).decode()}
+
+
+def _cluster(name: str, port: int) -> JSON:
+    protocol_options = "upstreams.http.v3.HttpProtocolOptions"
+    return {
+        "name": name,
+        "connect_timeout": "2s",
+        "typed_extension_protocol_options": {
+            f"envoy.extensions.{protocol_options}": {
+                "@type": _type(protocol_options),
+                # As for the listener: without it the trailers end here.
+                "explicit_http_config": {"http_protocol_options": {"enable_trailers": True}},
+            }
+        },
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _loopback(port)}}]}],
+        },
+    }
+
+
+def _loopback(port: int) -> JSON:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def _type(extension: str) -> str:
+    return f"type.googleapis.com/envoy.extensions.{extension}"

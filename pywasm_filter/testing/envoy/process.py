@@ -1,0 +1,172 @@
+"""Envoy as a child process."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pywasm_filter.testing.envoy.admin import Admin
+from pywasm_filter.testing.envoy.binary import find_envoy
+from pywasm_filter.testing.envoy.config import LISTENER, EnvoySettings, bootstrap_json
+from pywasm_filter.testing.envoy.errors import EnvoyStartError
+from pywasm_filter.testing.envoy.log import LOG_FORMAT, LogFile, LogLine, WasmLogLine, evidence, parse_wasm_line
+
+_LAUNCHER = Path(__file__).with_name("_launcher.py")
+_POLL_INTERVAL = 0.01
+_STOP_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Envoy's resident memory in bytes: now, and at its highest so far."""
+
+    resident: int
+    peak: int
+
+
+class EnvoyProcess:
+    """Envoy with one plugin, from the start of the context (ready to serve) to its end.
+
+    Entering raises EnvoyNotFoundError without a binary, and EnvoyStartError when Envoy refuses the module or its
+    configuration, or is not ready after `start_timeout` seconds. The log stays readable after the end.
+
+    On Linux the process dies with its parent, however that ends; to be exact with the thread that entered the context,
+    which therefore must not end before the context does.
+    """
+
+    def __init__(self, settings: EnvoySettings, *, binary: Path | None = None, start_timeout: float = 60.0) -> None:
+        self.settings = settings
+        self._binary = binary
+        self._start_timeout = start_timeout
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as cleanup:
+            self._start(cleanup)
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the listener."""
+        return self._address
+
+    @property
+    def pid(self) -> int:
+        """The id of Envoy's process."""
+        return self._process.pid
+
+    def exit_status(self) -> int | None:
+        """Return None while Envoy runs, then its exit status, negative for the signal that ended it."""
+        return self._process.poll()
+
+    def log_lines(self, since: int = 0) -> list[LogLine]:
+        """Return Envoy's log so far without its first `since` lines: warnings, and all that concerns the plugin.
+
+        What a filter logs in the callbacks of an exchange is there by the time its client has the whole response.
+        """
+        return self._log.lines(since)
+
+    def wasm_log_lines(self, since: int = 0) -> list[WasmLogLine]:
+        """Return what the plugin itself logged; `since` counts lines of `log_lines`."""
+        own = (parse_wasm_line(line, self.settings) for line in self.log_lines(since))
+        return [line for line in own if line is not None]
+
+    def stats(self, prefix: str = "") -> dict[str, int]:
+        """Return Envoy's counters and gauges whose names start with `prefix`; the plugin's start with "wasmcustom."."""
+        return self._admin.stats(prefix)
+
+    def memory(self) -> Memory:
+        """Return Envoy's resident memory, from Linux's /proc. Raises OSError elsewhere, or when Envoy has ended."""
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
+        try:
+            return Memory(resident=_bytes(fields["VmRSS"]), peak=_bytes(fields["VmHWM"]))
+        except KeyError as error:
+            raise ProcessLookupError(f"process {self.pid} has ended") from error
+
+    def _start(self, cleanup: contextlib.ExitStack) -> None:
+        binary = self._binary or find_envoy()
+        directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="pywasm-envoy-")))
+        configuration, log, admin_address = directory / "envoy.json", directory / "envoy.log", directory / "admin"
+        configuration.write_text(bootstrap_json(self.settings), encoding="utf-8")
+        arguments = self._arguments(configuration, admin_address)
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", _LAUNCHER, str(os.getpid()), binary, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                process_group=0,  # an interrupt at the terminal is for the parent, which then ends Envoy in order
+            )
+        self._log = LogFile(log)
+        cleanup.callback(self._log.finish)
+        cleanup.callback(self._stop)
+        self._await_ready(admin_address)
+        self._address = self._admin.listener_address(LISTENER)
+
+    def _arguments(self, configuration: Path, admin_address: Path) -> list[str]:
+        return [
+            *("--config-path", str(configuration)),
+            *("--admin-address-path", str(admin_address)),
+            *("--concurrency", str(self.settings.concurrency)),
+            # Several Envoys run side by side; hot restart would have them share a shared-memory region.
+            "--disable-hot-restart",
+            *("--log-level", "warning"),
+            *("--component-log-level", f"wasm:{self.settings.wasm_log_level}"),
+            *("--log-format", LOG_FORMAT),
+        ]
+
+    def _await_ready(self, admin_address: Path) -> None:
+        deadline = time.monotonic() + self._start_timeout
+        while not self._is_ready(admin_address):
+            status = self._process.poll()
+            if status is not None:
+                self._log.finish()
+                raise EnvoyStartError(f"Envoy {_describe(status)} before it was ready", evidence(self._log.lines()))
+            if time.monotonic() > deadline:
+                raise EnvoyStartError(
+                    f"Envoy was not ready after {self._start_timeout:g} s", evidence(self._log.lines())
+                )
+            time.sleep(_POLL_INTERVAL)
+
+    def _is_ready(self, admin_address: Path) -> bool:
+        try:
+            host, _, port = admin_address.read_text().rpartition(":")
+            self._admin = Admin((host, int(port)))
+            return self._admin.is_live()
+        except (OSError, ValueError, http.client.HTTPException):
+            # Not written yet, written in part, or nobody answers yet: the deadline decides.
+            return False
+
+    def _stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            # A filter in an endless loop holds up the orderly end.
+            self._process.kill()
+            self._process.wait()
+
+
+def _describe(status: int) -> str:
+    return f"exited with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
+
+
+def _bytes(field: str) -> int:
+    """Read a field such as "  1234 kB"."""
+    return int(field.split()[0]) * 1024
