@@ -93,11 +93,10 @@ class EnvoyProcess:
 
     def memory(self) -> Memory:
         """Return Envoy's resident memory, from Linux's /proc. Raises OSError elsewhere, or when Envoy has ended."""
+        if self._process.poll() is not None:
+            raise ProcessLookupError(f"Envoy's process {self.pid} has ended")
         fields = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
-        try:
-            return Memory(resident=_bytes(fields["VmRSS"]), peak=_bytes(fields["VmHWM"]))
-        except KeyError as error:
-            raise ProcessLookupError(f"process {self.pid} has ended") from error
+        return Memory(resident=_bytes(fields["VmRSS"]), peak=_bytes(fields["VmHWM"]))
 
     def _start(self, cleanup: contextlib.ExitStack) -> None:
         binary = self._binary or find_envoy()
@@ -133,25 +132,27 @@ class EnvoyProcess:
 
     def _await_ready(self, admin_address: Path) -> None:
         deadline = time.monotonic() + self._start_timeout
-        while not self._is_ready(admin_address):
+        while (remaining := deadline - time.monotonic()) > 0:
+            if self._is_ready(admin_address, remaining):
+                return
             status = self._process.poll()
             if status is not None:
                 self._log.finish()
                 raise EnvoyStartError(f"Envoy {_describe(status)} before it was ready", evidence(self._log.lines()))
-            if time.monotonic() > deadline:
-                raise EnvoyStartError(
-                    f"Envoy was not ready after {self._start_timeout:g} s", evidence(self._log.lines())
-                )
             time.sleep(_POLL_INTERVAL)
+        raise EnvoyStartError(f"Envoy was not ready after {self._start_timeout:g} s", evidence(self._log.lines()))
 
-    def _is_ready(self, admin_address: Path) -> bool:
+    def _is_ready(self, admin_address: Path, timeout: float) -> bool:
         try:
             host, _, port = admin_address.read_text().rpartition(":")
-            self._admin = Admin((host, int(port)))
-            return self._admin.is_live()
+            address = host, int(port)
+            if not Admin(address, timeout).is_live():
+                return False
         except (OSError, ValueError, http.client.HTTPException):
             # Not written yet, written in part, or nobody answers yet: the deadline decides.
             return False
+        self._admin = Admin(address)
+        return True
 
     def _stop(self) -> None:
         self._process.terminate()
