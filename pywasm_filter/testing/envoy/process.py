@@ -99,7 +99,7 @@ class EnvoyProcess:
         return Memory(resident=_bytes(fields["VmRSS"]), peak=_bytes(fields["VmHWM"]))
 
     def _start(self, cleanup: contextlib.ExitStack) -> None:
-        binary = self._binary or find_envoy()
+        binary = find_envoy(self._binary)
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="pywasm-envoy-")))
         configuration, log, admin_address = directory / "envoy.json", directory / "envoy.log", directory / "admin"
         configuration.write_text(bootstrap_json(self.settings), encoding="utf-8")

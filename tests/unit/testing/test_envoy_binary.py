@@ -44,6 +44,14 @@ def test_named_binary_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         find_envoy()
 
 
+def test_given_binary_outranks_the_named_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYWASM_ENVOY", str(script(tmp_path / "named", "")))
+    given = script(tmp_path / "given", "")
+    assert find_envoy(given) == given
+    with pytest.raises(EnvoyNotFoundError, match="absent is no executable file"):
+        find_envoy(tmp_path / "absent")
+
+
 @pytest.mark.parametrize("installed", [None, types.ModuleType("envoy")], ids=["nothing", "a-package-of-that-name"])
 def test_no_binary_installed(monkeypatch: pytest.MonkeyPatch, installed: types.ModuleType | None) -> None:
     monkeypatch.delenv("PYWASM_ENVOY", raising=False)
