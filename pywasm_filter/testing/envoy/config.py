@@ -35,10 +35,11 @@ class EnvoySettings:
     Names and defaults are those of Envoy's PluginConfig and VmConfig (envoy.extensions.wasm.v3).
     """
 
-    module: Path
-    """The built Proxy-Wasm module."""
-    upstream_port: int
-    """The port on 127.0.0.1 that all requests are routed to (cluster "upstream")."""
+    module: Path | None
+    """The built Proxy-Wasm module; None for an Envoy without a plugin."""
+    upstream_port: int | None
+    """The port on 127.0.0.1 that all requests are routed to (cluster "upstream"); None makes Envoy answer each request
+    by itself with an empty 200."""
     root_id: str = ""
     plugin_name: str = "plugin"
     vm_id: str = ""
@@ -73,7 +74,9 @@ def bootstrap(settings: EnvoySettings) -> JSON:
 
     Listener and admin interface bind free ports of 127.0.0.1: ask the admin interface for the listener's.
     """
-    clusters = {UPSTREAM_CLUSTER: settings.upstream_port, **settings.clusters}
+    clusters = dict(settings.clusters)
+    if settings.upstream_port is not None:
+        clusters[UPSTREAM_CLUSTER] = settings.upstream_port
     return {
         "admin": {"address": _loopback(0)},
         "static_resources": {
@@ -115,34 +118,38 @@ def _connection_manager(settings: EnvoySettings) -> JSON:
                 {
                     "name": "all",
                     "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": UPSTREAM_CLUSTER}}],
+                    "routes": [{"match": {"prefix": "/"}, **_target(settings)}],
                 }
             ]
         },
-        "http_filters": [
-            {
-                "name": "wasm",
-                "typed_config": {"@type": _type("filters.http.wasm.v3.Wasm"), "config": _plugin(settings)},
-            },
-            # x-envoy-upstream-service-time and x-envoy-expected-rq-timeout-ms: timing, different each time.
-            {
-                "name": "router",
-                "typed_config": {"@type": _type("filters.http.router.v3.Router"), "suppress_envoy_headers": True},
-            },
-        ],
+        "http_filters": _http_filters(settings),
     }
+
+
+def _target(settings: EnvoySettings) -> JSON:
+    if settings.upstream_port is None:
+        return {"direct_response": {"status": 200}}
+    return {"route": {"cluster": UPSTREAM_CLUSTER}}
+
+
+def _http_filters(settings: EnvoySettings) -> list[JSON]:
+    # x-envoy-upstream-service-time and x-envoy-expected-rq-timeout-ms: timing, different each time.
+    router = _http_filter("router", "filters.http.router.v3.Router", {"suppress_envoy_headers": True})
+    if settings.module is None:
+        return [router]
+    return [_http_filter("wasm", "filters.http.wasm.v3.Wasm", {"config": _plugin(settings, settings.module)}), router]
 
 
 def _http_filter(name: str, extension: str, fields: JSON) -> JSON:
     return {"name": name, "typed_config": {"@type": _type(extension), **fields}}
 
 
-def _plugin(settings: EnvoySettings) -> JSON:
+def _plugin(settings: EnvoySettings, module: Path) -> JSON:
     """envoy.extensions.wasm.v3.PluginConfig."""
     plugin: JSON = {
         "name": settings.plugin_name,
         "root_id": settings.root_id,
-        "vm_config": _vm(settings),
+        "vm_config": _vm(settings, module),
         "failure_policy": settings.failure_policy.value,
         "allow_on_headers_stop_iteration": settings.allow_on_headers_stop_iteration,
     }
@@ -151,12 +158,12 @@ def _plugin(settings: EnvoySettings) -> JSON:
     return plugin
 
 
-def _vm(settings: EnvoySettings) -> JSON:
+def _vm(settings: EnvoySettings, module: Path) -> JSON:
     """envoy.extensions.wasm.v3.VmConfig."""
     vm: JSON = {
         "vm_id": settings.vm_id,
         "runtime": "envoy.wasm.runtime.v8",
-        "code": {"local": {"filename": str(settings.module.resolve())}},
+        "code": {"local": {"filename": str(module.resolve())}},
     }
     if settings.vm_configuration:
         vm["configuration"] = _bytes_value(settings.vm_configuration)

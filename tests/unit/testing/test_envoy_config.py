@@ -122,3 +122,10 @@ def test_clusters_are_the_upstream_and_the_further_ones() -> None:
 def test_settings_that_cannot_be(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         settings(**changes)
+
+
+def test_without_module_and_upstream_envoy_answers_by_itself() -> None:
+    bare = json.dumps(bootstrap(EnvoySettings(None, None)))
+    assert "direct_response" in bare
+    assert "wasm" not in bare
+    assert '"cluster"' not in bare
