@@ -1,0 +1,138 @@
+"""What may be imported inside a guest, and what to tell an author who imports something else."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pywasm_compiler.errors import CompileError
+from pywasm_compiler.guest_modules import guest_modules
+from pywasm_compiler.search import Found
+
+SDK = "pywasm_filter"
+"""The package that a filter imports; of its submodules only `sdk` is part of the guest."""
+
+OURS = (SDK, "pywasm_compiler", "proxy_wasm_abi")
+RESERVED = (*OURS, "wit_world", "componentize_py_runtime", "componentize_py_types")
+"""Names of top-level modules that an author's file must not take."""
+
+_REMEDIES = {
+    "ssl": "leave TLS to the proxy: it belongs to the configuration of its listeners and clusters",
+    "_ssl": "leave TLS to the proxy: it belongs to the configuration of its listeners and clusters",
+    "bz2": "use zlib or gzip, which the guest has",
+    "lzma": "use zlib or gzip, which the guest has",
+    "compression": "use zlib or gzip, which the guest has",
+    "ctypes": "use pure Python: there are no native libraries in WebAssembly",
+    "curses": "remove it: a filter has no terminal",
+    "readline": "remove it: a filter has no terminal",
+    "termios": "remove it: a filter has no terminal",
+    "tty": "remove it: a filter has no terminal",
+    "pty": "remove it: a filter has no terminal",
+    "tkinter": "remove it: a filter has no screen",
+    "turtle": "remove it: a filter has no screen",
+    "syslog": "use logging or print: both end in the proxy's log",
+    "multiprocessing": "remove it: a filter is one thread of one process",
+    "concurrent": "remove it: a filter is one thread of one process",
+}
+_NO_SYSTEM = "remove it: a filter runs in WebAssembly, with no operating system behind it"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an import was met: the author's line, and the installed module that it came through, if any."""
+
+    file: Path
+    line: int
+    through: str = ""
+
+    def error(self, message: str, remedy: str) -> CompileError:
+        """An error at the author's line."""
+        return CompileError(message, self.file, self.line, remedy)
+
+
+def check_file_name(given: Path, name: str) -> None:
+    """Refuse a file name that cannot be imported, or that would hide a module of the guest. Raises CompileError."""
+    stem, suffix = Path(name).stem, Path(name).suffix
+    if suffix != ".py" or not stem.isidentifier():
+        raise CompileError(
+            "is not a name that Python can import", given, remedy="name the file like a module: my_filter.py"
+        )
+    if guest_modules().has_top_level(stem) or stem in sys.stdlib_module_names:
+        owner = f"the standard library's module '{stem}'"
+    elif stem in RESERVED:
+        owner = f"the package '{stem}', which a built filter contains"
+    else:
+        return
+    raise CompileError(f"has the name of {owner}", given, remedy="give the file another name, such as filter.py")
+
+
+def check_standard(name: str, origin: Origin) -> None:
+    """Refuse a module that the guest's standard library does not have. Raises CompileError."""
+    guest = guest_modules()
+    if name in guest.importable:
+        return
+    message = f"the Python {guest.python} that runs in the proxy has no module '{name}'"
+    if origin.through:
+        raise origin.error(f"{message}, and '{origin.through}' needs it", "use another package")
+    if name in guest.missing:
+        raise origin.error(message, _REMEDIES.get(name.partition(".")[0], _NO_SYSTEM))
+    raise origin.error(message, "check the spelling of the module's name")
+
+
+def check_own(name: str, origin: Origin) -> None:
+    """Refuse those of our own modules that run on the host. Raises CompileError."""
+    if name in (SDK, f"{SDK}.sdk") or name.startswith(f"{SDK}.sdk."):
+        return
+    raise origin.error(
+        f"'{name}' runs on the host; it is not part of a built filter",
+        "import it in the tests, or under `if TYPE_CHECKING`; a filter imports from pywasm_filter itself",
+    )
+
+
+def not_found(name: str, origin: Origin) -> CompileError:
+    """A module that is nowhere."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return origin.error(
+            f"the Python {guest_modules().python} that runs in the proxy has no module '{name}'",
+            f"do without it: '{top}' is no longer in the standard library",
+        )
+    return origin.error(
+        f"no module '{name}': not beside the filter, not in the standard library, not installed in {sys.prefix}",
+        f"correct the name, or install the package: {sys.executable} -m pip install {top}",
+    )
+
+
+def native(module: Found, origin: Origin) -> CompileError:
+    """A module that is machine code."""
+    assert module.file is not None
+    needed = f", and '{origin.through}' needs it" if origin.through else ""
+    return origin.error(
+        f"'{module.name}' is a native extension ({module.file.name}), which cannot run in WebAssembly{needed}",
+        "use pure Python",
+    )
+
+
+def hidden(name: str, found: Found, origin: Origin) -> CompileError:
+    """A module beside the filter that the guest would never find."""
+    top = name.partition(".")[0]
+    return origin.error(
+        f"'{top}' is beside the filter, but the guest finds the standard library's module of that name first",
+        f"give {found.root / found.name} another name",
+    )
+
+
+def relative(module: Found, imported: str, names: tuple[str, ...], origin: Origin) -> CompileError:
+    """A relative import that starts from no package."""
+    plain = f"from {imported} import {', '.join(names) or '*'}" if imported else f"import {', '.join(names)}"
+    where = f"leaves the package '{module.package}'" if module.package else "in a file that is not part of a package"
+    return origin.error(f"relative import {where}", f"import the module by its full name: `{plain}`")
+
+
+def deferred(name: str, origin: Origin) -> CompileError:
+    """An import that is executed when there is no file system any more."""
+    return origin.error(
+        f"imports '{name}' inside a function: a built filter has no file system to import it from by then",
+        "move the import to the top of the file, which is executed at build time",
+    )
