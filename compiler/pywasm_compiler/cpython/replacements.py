@@ -1,0 +1,97 @@
+"""Functions of the libraries that the module has in a form of its own.
+
+WASI has no error for some things that a proxy cannot do, such as to wait: they are refused one level up, in wasi-libc.
+Others would end the VM by design: Python's own function raises OSError instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol, TypeAlias
+
+from pywasm_compiler.cpython.glue import Code
+
+ENOTSUP: Final = 58
+"""wasi-libc's number."""
+
+LIBC: Final = "libc.so"
+PYTHON: Final = "libpython3.14.so"
+RUNTIME: Final = "libcomponentize_py_runtime.so"
+
+
+class Symbols(Protocol):
+    """What a replacement may refer to."""
+
+    random_get: int
+    """Index of the host's (address, size) -> WASI error number."""
+    flush: int
+    """Index of () -> (): write the log line that has begun."""
+
+    def function(self, name: str) -> int:
+        """Index of a function that a library exports."""
+
+    def address(self, name: str) -> int:
+        """Address of a variable that a library exports."""
+
+
+Replacement: TypeAlias = Callable[[Code, Symbols], object]
+"""Writes the body of a function whose signature is the code's."""
+
+
+def _set_errno(code: Code, symbols: Symbols) -> None:
+    code.call(symbols.function("__errno_location")).i32_const(ENOTSUP).i32_store()
+
+
+def _returns_error_number(code: Code, symbols: Symbols) -> None:
+    code.i32_const(ENOTSUP)
+
+
+def _returns_minus_one(code: Code, symbols: Symbols) -> None:
+    _set_errno(code, symbols)
+    code.i32_const(-1)
+
+
+def _raises_os_error(code: Code, symbols: Symbols) -> None:
+    """For a function of Python's that returns an object: null, with an exception set."""
+    _set_errno(code, symbols)
+    code.i32_const(symbols.address("PyExc_OSError")).i32_load().call(symbols.function("PyErr_SetFromErrno"))
+
+
+def _random(code: Code, symbols: Symbols) -> None:
+    """(address, size) -> error number. Its only caller asks for 256 bytes at most; hosts give 64 KiB and more."""
+    code.local_get(0).local_get(1).call(symbols.random_get)
+
+
+def _abort(code: Code, symbols: Symbols) -> None:
+    code.call(symbols.flush).unreachable()
+
+
+def _malloc_or_trap(code: Code, symbols: Symbols) -> None:
+    """malloc for who does not look at the result: componentize-py 0.25.1 copies a list argument to where it points."""
+    code.local_get(0).call(symbols.function("malloc")).local_tee(0).i32_eqz().if_()
+    _abort(code, symbols)
+    code.end().local_get(0)
+
+
+REPLACED: Final[Mapping[str, Mapping[str, Replacement]]] = {
+    LIBC: {
+        "clock_nanosleep": _returns_error_number,
+        "poll": _returns_minus_one,
+        "__wasilibc_random": _random,
+        "abort": _abort,
+    },
+    PYTHON: {
+        "os_abort": _raises_os_error,
+        "os__exit": _raises_os_error,
+        "signal_raise_signal": _raises_os_error,
+        "faulthandler_read_null": _raises_os_error,
+        "faulthandler_sigsegv": _raises_os_error,
+        "faulthandler_sigabrt": _raises_os_error,
+        "faulthandler_sigfpe": _raises_os_error,
+        "faulthandler_fatal_error_c_thread": _raises_os_error,
+    },
+}
+"""Library -> function, by its name in the name section -> what its body becomes."""
+
+INTERPOSED: Final[Mapping[str, Mapping[str, Replacement]]] = {RUNTIME: {"malloc": _malloc_or_trap}}
+"""Library -> function that it imports -> what it gets instead."""
