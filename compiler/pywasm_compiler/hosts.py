@@ -1,0 +1,130 @@
+"""Which Proxy-Wasm hosts can load a module, by the ABI table and by what each host insists on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from proxy_wasm_abi import Abi, load
+from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, IMPORT_MODULE, MODULE_EXPORTS, CoreSignature
+
+from pywasm_compiler.wasm.model import ExternKind, FuncType, Import, Module
+
+CPP_HOSTS = ("envoy", "ats", "service-extensions")
+"""Hosts built on proxy-wasm-cpp-host."""
+
+_REQUIRED_EXPORTS = {
+    "ngx_wasm_module": ("proxy_on_context_create", "proxy_on_vm_start", "proxy_on_configure"),
+    "apisix": ("malloc",),
+    "mosn": ("malloc", "_start"),
+}
+# proxy-wasm-cpp-host serves these to modules of the ABI 0.1.0; later versions of the ABI no longer have them.
+_OF_0_1_0 = ("proxy_get_configuration", "proxy_continue_request", "proxy_continue_response", "proxy_clear_route_cache")
+# Emscripten's glue, which proxy-wasm-cpp-host serves in `env`.
+_OF_EMSCRIPTEN = ("emscripten_notify_memory_growth", "pthread_equal")
+_WASI_ALIASES = ("wasi_unstable",)
+
+
+@dataclass(frozen=True)
+class HostVerdict:
+    """Whether a host can load a module.
+
+    `reasons` say why it cannot, one sentence each; it can when there are none. `never_called` lists the callbacks that
+    the module exports and this host never makes, `unimplemented` the imports that it only pretends to have.
+    """
+
+    name: str
+    title: str
+    reasons: tuple[str, ...]
+    never_called: tuple[str, ...]
+    unimplemented: tuple[str, ...]
+
+    @property
+    def loads(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+
+def judge(module: Module, abi_version: str) -> tuple[HostVerdict, ...]:
+    """The verdict for each host of the ABI table."""
+    abi = load()
+    general = tuple(_general_reasons(module, abi))
+    return tuple(
+        HostVerdict(
+            name,
+            title,
+            general + tuple(_host_reasons(module, abi, name, abi_version)),
+            tuple(
+                callback.name for callback in abi.callbacks if name in callback.lacking and module.export(callback.name)
+            ),
+            tuple(
+                entry.name
+                for entry in module.imported(ExternKind.FUNC)
+                if (call := abi.hostcall(entry.name)) is not None and name in call.unimplemented
+            ),
+        )
+        for name, title in abi.hosts.items()
+    )
+
+
+def is_wasi(entry: Import, abi: Abi) -> bool:
+    """Whether an import is a WASI function."""
+    return entry.module in (abi.wasi_module, *_WASI_ALIASES)
+
+
+def _general_reasons(module: Module, abi: Abi) -> Iterator[str]:
+    """What no host accepts."""
+    for entry in module.imports:
+        if entry.kind is not ExternKind.FUNC:
+            yield f"the import {entry.module}.{entry.name} is a {entry.kind.name.lower()}; hosts offer functions"
+    if not any(entry.kind is ExternKind.MEMORY for entry in module.exports):
+        yield "the memory is not exported"
+    if not any(_exports_function(module, name) for name in abi.allocators):
+        yield f"no allocator is exported: neither {' nor '.join(abi.allocators)}"
+    for entry in module.imported(ExternKind.FUNC):
+        if entry.module == IMPORT_MODULE and entry.name in HOST_IMPORTS:
+            yield from _mismatch(f"the import {entry.name}", HOST_IMPORTS[entry.name], _type_of_import(module, entry))
+    for exported in module.exports:
+        if exported.kind is ExternKind.FUNC and exported.name in MODULE_EXPORTS:
+            signature = module.function_type(exported.index)
+            yield from _mismatch(f"the export {exported.name}", MODULE_EXPORTS[exported.name], signature)
+
+
+def _host_reasons(module: Module, abi: Abi, host: str, abi_version: str) -> Iterator[str]:
+    for entry in module.imported(ExternKind.FUNC):
+        if is_wasi(entry, abi):
+            if entry.name not in abi.wasi_served:
+                yield f"it imports {entry.name} of WASI, which not every version of the host serves"
+        elif not _offers(abi, host, entry, abi_version):
+            yield f"it imports {entry.module}.{entry.name}, which the host does not offer"
+    for name in _REQUIRED_EXPORTS.get(host, ()):
+        if not _exports_function(module, name):
+            yield f"it does not export {name}, which the host requires"
+
+
+def _offers(abi: Abi, host: str, entry: Import, abi_version: str) -> bool:
+    if entry.module != IMPORT_MODULE:
+        return False
+    hostcall = abi.hostcall(entry.name)
+    if hostcall is not None:
+        return host not in hostcall.lacking
+    if host not in CPP_HOSTS:
+        return False
+    return entry.name in _OF_EMSCRIPTEN or (abi_version == "0.1.0" and entry.name in _OF_0_1_0)
+
+
+def _exports_function(module: Module, name: str) -> bool:
+    found = module.export(name)
+    return found is not None and found.kind is ExternKind.FUNC
+
+
+def _type_of_import(module: Module, entry: Import) -> FuncType:
+    assert isinstance(entry.type, int)
+    return module.types[entry.type]
+
+
+def _mismatch(what: str, wanted: CoreSignature, found: FuncType) -> Iterator[str]:
+    params = tuple(value.name.lower() for value in found.params)
+    results = tuple(value.name.lower() for value in found.results)
+    if (params, results) != (wanted.params, wanted.results):
+        yield f"{what} has the type {found}, not ({', '.join(wanted.params)}) -> ({', '.join(wanted.results)})"
