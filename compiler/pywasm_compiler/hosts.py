@@ -18,6 +18,10 @@ _REQUIRED_EXPORTS = {
     "apisix": ("malloc",),
     "mosn": ("malloc", "_start"),
 }
+_MEBIBYTE = 1 << 20
+_PAGES_PER_MEBIBYTE = 16
+# Largest module and largest memory of a VM, in MiB.
+_SIZE_LIMITS = {"service-extensions": (2, 16)}
 # proxy-wasm-cpp-host serves these to modules of the ABI 0.1.0; later versions of the ABI no longer have them.
 _OF_0_1_0 = ("proxy_get_configuration", "proxy_continue_request", "proxy_continue_response", "proxy_clear_route_cache")
 # Emscripten's glue, which proxy-wasm-cpp-host serves in `env`.
@@ -45,15 +49,15 @@ class HostVerdict:
         return not self.reasons
 
 
-def judge(module: Module, abi_version: str) -> tuple[HostVerdict, ...]:
-    """The verdict for each host of the ABI table."""
+def judge(module: Module, abi_version: str, size: int) -> tuple[HostVerdict, ...]:
+    """The verdict for each host of the ABI table on a module of `size` bytes."""
     abi = load()
     general = tuple(_general_reasons(module, abi))
     return tuple(
         HostVerdict(
             name,
             title,
-            general + tuple(_host_reasons(module, abi, name, abi_version)),
+            (*general, *_host_reasons(module, abi, name, abi_version), *_size_reasons(module, name, size)),
             tuple(
                 callback.name for callback in abi.callbacks if name in callback.lacking and module.export(callback.name)
             ),
@@ -100,6 +104,17 @@ def _host_reasons(module: Module, abi: Abi, host: str, abi_version: str) -> Iter
     for name in _REQUIRED_EXPORTS.get(host, ()):
         if not _exports_function(module, name):
             yield f"it does not export {name}, which the host requires"
+
+
+def _size_reasons(module: Module, host: str, size: int) -> Iterator[str]:
+    if host not in _SIZE_LIMITS:
+        return
+    module_limit, memory_limit = _SIZE_LIMITS[host]
+    if size > module_limit * _MEBIBYTE:
+        yield f"it has {size / _MEBIBYTE:.1f} MiB; the host takes modules of {module_limit} MiB"
+    pages = max((memory.limits.minimum for memory in module.memories), default=0)
+    if pages > memory_limit * _PAGES_PER_MEBIBYTE:
+        yield f"it needs {pages / _PAGES_PER_MEBIBYTE:.1f} MiB of memory; the host gives a VM {memory_limit} MiB"
 
 
 def _offers(abi: Abi, host: str, entry: Import, abi_version: str) -> bool:

@@ -143,7 +143,7 @@ def inspect_module(data: bytes, path: Path | None = None) -> Inspection:
         sections=sections,
         producers=_producers(module),
         has_function_names=any(custom.name == "name" for custom in module.customs),
-        hosts=judge(module, abi_version),
+        hosts=judge(module, abi_version, len(data)),
     )
 
 

@@ -203,6 +203,16 @@ def test_either_allocator_is_enough_for_envoy() -> None:
     assert reasons(neither) == ("no allocator is exported: neither proxy_on_memory_allocate nor malloc",)
 
 
+def test_limits_of_size() -> None:
+    data = wasm(PORTABLE.replace('"memory") 2 10', '"memory") 257')) + b"\0\x81\x80\x80\x01\0" + bytes(1 << 21)
+    found = verdicts(inspect_module(data))
+    assert found["envoy"].loads
+    assert found["service-extensions"].reasons == (
+        "it has 2.0 MiB; the host takes modules of 2 MiB",
+        "it needs 16.1 MiB of memory; the host gives a VM 16 MiB",
+    )
+
+
 def test_imports_of_the_oldest_abi() -> None:
     body = importing('"env" "proxy_clear_route_cache" (func (result i32))')
     assert reasons(body) != ()
