@@ -1,0 +1,252 @@
+"""From an author's file to a Proxy-Wasm module: check, probe, compile, write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import proxy_wasm_abi
+import pywasm_compiler
+from pywasm_compiler import engine as engines
+from pywasm_compiler.engine import Options, Program, Progress
+from pywasm_compiler.errors import CompileError
+from pywasm_compiler.source import SourceTree, read_source_tree
+
+import pywasm_filter
+from pywasm_filter.cache import cache_directory, keep_newest, locked
+from pywasm_filter.sdk import vm
+
+RUNTIME_MODULE = "pywasm_filter.sdk.guest"
+
+_PROBE_TIMEOUT = 60.0
+_PROBE_PROGRAM = (
+    "import json, sys\n"
+    "sys.path[:] = json.loads(sys.argv.pop(1))\n"
+    "from pywasm_filter.loader import main\n"
+    "sys.exit(main(sys.argv[1:]))\n"
+)
+_CACHED_MODULES = 20
+_LARGE_FILE = 16 << 20
+
+
+def _silent(_: str) -> None:
+    """Progress that nobody watches."""
+
+
+def build(source: Path, *, engine: str = "cpython", strip: bool = False, progress: Progress = _silent) -> bytes:
+    """Build a filter and return the module's bytes. `progress` is told each step as it begins.
+
+    Raises CompileError for a mistake in the filter, and for an engine that does not exist.
+    """
+    compiler = engines.engine(engine)
+    progress("Checking the source")
+    tree = read_source_tree(source)
+    progress("Importing the filter in a fresh interpreter")
+    probe(source)
+    with tempfile.TemporaryDirectory(prefix="pywasm-filter-") as scratch:
+        staged = Path(scratch)
+        stage_sdk(staged)
+        program = Program(
+            filter_module=tree.filter.stem,
+            runtime_module=RUNTIME_MODULE,
+            search_path=(staged, *tree.search_path),
+            hostcalls=vm.HOSTCALLS,
+            callbacks=vm.CALLBACKS,
+        )
+        return compiler.compile(program, Options(strip=strip), progress)
+
+
+def probe(source: Path) -> tuple[str, ...]:
+    """Import the filter in a fresh interpreter and return the root ids that it registers.
+
+    Raises CompileError for whatever keeps it from being imported, with the author's traceback as the detail.
+    """
+    command = [sys.executable, "-P", "-B", "-c", _PROBE_PROGRAM, json.dumps(sys.path), str(source)]
+    try:
+        run = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CompileError(
+            f"is still being imported after {_PROBE_TIMEOUT:.0f} s",
+            source,
+            remedy="code at the top of a filter runs at build time; it must come to an end",
+        ) from error
+    outcome = _probe_outcome(run.stdout)
+    if outcome is None:
+        raise CompileError(
+            f"ends the interpreter while it is imported (status {run.returncode})",
+            source,
+            remedy="remove what exits or crashes from the top of the filter",
+            detail=run.stderr.decode("utf-8", "replace"),
+        )
+    if "error" in outcome:
+        failure = outcome["error"]
+        file = failure["file"]
+        raise CompileError(
+            failure["message"],
+            None if file is None else _as_given(Path(file), source),
+            failure["line"],
+            failure["remedy"],
+            failure["detail"],
+        )
+    return tuple(outcome["roots"])
+
+
+def _probe_outcome(stdout: bytes) -> dict[str, Any] | None:
+    """The last line of the probe's output. Code that runs at exit may print more, before or after."""
+    for line in reversed(stdout.decode("utf-8", "replace").splitlines()):
+        try:
+            outcome = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(outcome, dict) and outcome.keys() & {"roots", "error"}:
+            return outcome
+    return None
+
+
+def _as_given(file: Path, source: Path) -> Path:
+    """A file of the author's as the user would write it."""
+    home = source.parent.resolve()
+    return source.parent / file.relative_to(home) if file.is_relative_to(home) else file
+
+
+def stage_sdk(directory: Path) -> None:
+    """Copy the part of this package that runs inside a module to a directory for the guest's search path."""
+    package = directory / "pywasm_filter"
+    for file in _sdk_files():
+        target = package / file.relative_to(_root(pywasm_filter))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+
+
+def _sdk_files() -> Iterator[Path]:
+    root = _root(pywasm_filter)
+    yield root / "__init__.py"
+    yield root / "py.typed"
+    yield from sorted((root / "sdk").rglob("*.py"))
+
+
+def _root(package: ModuleType) -> Path:
+    assert package.__file__ is not None
+    return Path(package.__file__).parent
+
+
+# --- output ---
+
+
+def check_output(output: Path) -> None:
+    """Find out before a build whether its result can be written. Raises CompileError."""
+    if output.suffix == ".py":
+        raise CompileError("would overwrite Python source", output, remedy="name a .wasm file")
+    try:
+        _check_target(output)
+        scratch = _scratch_file(output)
+        scratch.touch(exist_ok=False)
+        scratch.unlink()
+    except (OSError, ValueError) as error:
+        raise _unwritable(output, error) from error
+
+
+def write_module(data: bytes, output: Path) -> None:
+    """Write a module to a temporary name beside `output`, then rename it. Raises CompileError."""
+    try:
+        _check_target(output)
+        scratch = _scratch_file(output)
+        try:
+            scratch.write_bytes(data)
+            scratch.replace(output.resolve())
+        finally:
+            scratch.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        raise _unwritable(output, error) from error
+
+
+def _check_target(output: Path) -> None:
+    if output.is_dir():
+        raise CompileError("is a directory", output, remedy=f"name a file: {output / 'filter.wasm'}")
+    if output.exists() and not output.is_file():
+        raise CompileError("is not a regular file", output, remedy="name a .wasm file")
+    if not output.parent.exists():
+        raise CompileError(
+            "cannot be written: its directory does not exist", output, remedy=f"mkdir -p {output.parent}"
+        )
+
+
+def _scratch_file(output: Path) -> Path:
+    target = output.resolve()
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+
+
+def _unwritable(output: Path, error: OSError | ValueError) -> CompileError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return CompileError(f"cannot be written: {reason}", output, remedy="choose another place with -o")
+
+
+# --- cache ---
+
+
+def cached_build(source: Path, *, engine: str = "cpython", strip: bool = False, progress: Progress = _silent) -> Path:
+    """Build a filter, or take the result of an earlier build of the same inputs from the user's cache.
+
+    Inputs are the filter and what it imports, the files beside it that are no Python (it may read them while it is
+    imported), this package's SDK and the compiler. Returns the module's path in the cache: use it at once, for only the
+    newest modules are kept. Raises CompileError.
+    """
+    tree = read_source_tree(source)
+    key = _digest(_inputs(tree), f"{engine} {strip} {_versions()}")
+    directory = cache_directory("modules")
+    cached = directory / f"{tree.filter.stem}-{key}.wasm"
+    with locked(directory / f"{key}.lock"):
+        if cached.is_file():
+            os.utime(cached)
+        else:
+            write_module(build(source, engine=engine, strip=strip, progress=progress), cached)
+            keep_newest(directory, "*.wasm", _CACHED_MODULES)
+            keep_newest(directory, "*.lock", _CACHED_MODULES)
+    return cached
+
+
+def _inputs(tree: SourceTree) -> Iterator[Path]:
+    yield from tree.modules
+    yield from tree.installed
+    for directory in sorted({module.parent for module in tree.modules}):
+        yield from sorted(file for file in directory.iterdir() if _may_be_read(file))
+    yield from _sdk_files()
+    for package in (pywasm_compiler, proxy_wasm_abi):
+        yield from sorted(file for file in _root(package).rglob("*") if file.is_file() and file.suffix != ".pyc")
+
+
+def _may_be_read(file: Path) -> bool:
+    """Whether a file beside the filter may be data that it reads while it is imported."""
+    return file.is_file() and not file.name.startswith(".") and file.suffix not in (".py", ".pyc", ".wasm")
+
+
+def _versions() -> str:
+    return " ".join([sys.version, *(f"{name} {version(name)}" for name in ("componentize-py", "wasmtime"))])
+
+
+def _digest(files: Iterable[Path], settings: str) -> str:
+    """A hash over paths and contents; of large and of unreadable files over size and time of change."""
+    digest = hashlib.sha256(settings.encode())
+    for file in files:
+        status = file.stat()
+        if status.st_size <= _LARGE_FILE and os.access(file, os.R_OK):
+            content = file.read_bytes()
+        else:
+            content = f"{status.st_size} {status.st_mtime_ns}".encode()
+        for part in (os.fsencode(file), content):
+            digest.update(len(part).to_bytes(8, "little"))
+            digest.update(part)
+    return digest.hexdigest()[:32]

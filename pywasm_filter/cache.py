@@ -1,0 +1,56 @@
+"""The user's cache directory: results that cost seconds to make and nothing to lose."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pywasm_compiler.errors import CompileError
+
+if sys.platform != "win32":
+    import fcntl
+
+
+def cache_directory(purpose: str) -> Path:
+    """The directory for one purpose, made if need be: `$XDG_CACHE_HOME/pywasm-filter/<purpose>`, or below ~/.cache.
+
+    Raises CompileError when it cannot be made.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    directory = Path(base) / "pywasm-filter" / purpose
+    try:
+        directory = directory.expanduser()
+        directory.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
+        raise CompileError(
+            f"the cache directory cannot be made: {error}",
+            directory,
+            remedy="set XDG_CACHE_HOME to a directory that can be written",
+        ) from error
+    return directory
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out that lock the same path, so that they need not all do the same work."""
+    with path.open("wb") as file:
+        if sys.platform != "win32":
+            fcntl.flock(file, fcntl.LOCK_EX)  # closing the file gives it back
+        yield
+
+
+def keep_newest(directory: Path, pattern: str, count: int) -> None:
+    """Remove all but the `count` files that were used last."""
+    files = sorted(directory.glob(pattern), key=_last_use, reverse=True)
+    for file in files[count:]:
+        file.unlink(missing_ok=True)
+
+
+def _last_use(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process was quicker to remove it
+        return 0.0
