@@ -1,5 +1,3 @@
-from collections.abc import Sequence
-
 import pytest
 import wasmtime
 from hypothesis import given
@@ -13,9 +11,10 @@ from pywasm_compiler.wasm.code import (
     remap_body,
 )
 from pywasm_compiler.wasm.errors import MalformedModule
-from pywasm_compiler.wasm.leb128 import encode_signed, encode_unsigned
 from pywasm_compiler.wasm.reader import read_module
 from pywasm_compiler.wasm.writer import write_module
+
+from tests.unit.wasm.wasm_reference import Shifted, encode, reference_remap, shifted
 
 NO_LOCALS = b"\0"
 EVERY_INDEX = range(2**33)
@@ -227,70 +226,6 @@ def instructions(draw: st.DrawFn) -> tuple[int, tuple[int | bytes, ...]]:
     return opcode, tuple(value for field in fields for value in draw(IMMEDIATES.get(field, st.tuples(U32))))
 
 
-def encode(opcode: int, immediates: tuple[int | bytes, ...]) -> bytes:
-    """The bytes of one instruction, minimal: what `iter_instructions` takes apart."""
-    encoded = bytes((opcode,)) if opcode <= 0xFF else bytes((opcode >> 8, opcode & 0xFF))
-    fields: Sequence[Immediate] = INSTRUCTIONS[opcode]
-    if fields == (Immediate.VALUE_TYPES,):
-        return encoded + bytes((len(immediates),)) + b"".join(map(encode_value, immediates))
-    if fields == (Immediate.LABELS, Immediate.LABEL):
-        encoded += encode_unsigned(len(immediates) - 1)
-    signed = Immediate.I32, Immediate.I64, Immediate.BLOCK_TYPE
-    encode_one = encode_signed_value if fields and fields[0] in signed else encode_value
-    return encoded + b"".join(map(encode_one, immediates))
-
-
-def encode_value(value: int | bytes) -> bytes:
-    return value if isinstance(value, bytes) else encode_unsigned(value)
-
-
-def encode_signed_value(value: int | bytes) -> bytes:
-    assert isinstance(value, int)
-    return encode_signed(value)
-
-
-REMAPPED = {
-    0x02: Immediate.BLOCK_TYPE,
-    0x03: Immediate.BLOCK_TYPE,
-    0x04: Immediate.BLOCK_TYPE,
-    0x10: Immediate.FUNCTION,
-    0xD2: Immediate.FUNCTION,
-    0x11: Immediate.TYPE,
-    0x23: Immediate.GLOBAL,
-    0x24: Immediate.GLOBAL,
-}
-
-
-class Shifted(Sequence[int]):
-    """An index space in which each index moves up by `by`."""
-
-    def __init__(self, by: int) -> None:
-        self.by = by
-
-    def __getitem__(self, index: int) -> int:  # type: ignore[override] # never sliced
-        assert index >= 0
-        return index + self.by
-
-    def __len__(self) -> int:
-        return 2**33
-
-
-def shifted(instruction: tuple[int, tuple[int | bytes, ...]]) -> tuple[int, tuple[int | bytes, ...]]:
-    """What `remap_body` shall make of an instruction when functions move by 1, globals by 2 and types by 3."""
-    opcode, (first, *rest) = instruction if instruction[1] else (instruction[0], (0,))
-    match REMAPPED.get(opcode):
-        case None:
-            return instruction
-        case Immediate.FUNCTION:
-            by = 1
-        case Immediate.GLOBAL:
-            by = 2
-        case _:
-            by = 3
-    assert isinstance(first, int)
-    return opcode, (first + by if first >= 0 else first, *rest)
-
-
 @given(st.lists(instructions(), max_size=20))
 def test_any_code_is_decoded_and_remapped(code: list[tuple[int, tuple[int | bytes, ...]]]) -> None:
     body = NO_LOCALS + b"".join(encode(*instruction) for instruction in code)
@@ -301,6 +236,7 @@ def test_any_code_is_decoded_and_remapped(code: list[tuple[int, tuple[int | byte
     assert identity(body) == body
     expected = NO_LOCALS + b"".join(encode(*shifted(instruction)) for instruction in code)
     assert remap_body(body, Shifted(1), Shifted(2), Shifted(3)) == expected
+    assert reference_remap(body) == expected
 
 
 @given(st.lists(instructions(), min_size=1, max_size=5), st.data())
