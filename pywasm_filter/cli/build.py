@@ -1,0 +1,74 @@
+"""`pywasm-filter build`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pywasm_filter.cli.console import JsonOption, console, print_json, size, steps
+
+if TYPE_CHECKING:
+    from pywasm_compiler.inspection import Inspection
+
+
+def build(
+    path: Annotated[Path, typer.Argument(help="The filter's Python file.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to write the module.", show_default="<PATH's name>.wasm"),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="What compiles the filter.")] = "cpython",
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Leave out the names of functions: a smaller file, barer stack traces.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Build a filter into one WebAssembly module that Envoy loads.
+
+    The source is checked and imported before it is compiled, so that a mistake shows at once. Nothing is written
+    unless all of it succeeds.
+
+    **Example**: `pywasm-filter build filter.py -o my_filter.wasm`
+    """
+    from pywasm_compiler.inspection import inspect_module
+
+    from pywasm_filter.build import build as build_module
+    from pywasm_filter.build import check_output, write_module
+
+    target = Path(f"{path.stem}.wasm") if output is None else output
+    began = time.monotonic()
+    check_output(target)
+    with steps() as progress:
+        data = build_module(path, engine=engine, strip=strip, progress=progress)
+        progress("Writing the module")
+        inspection = inspect_module(data, target)
+        write_module(data, target)
+    seconds = time.monotonic() - began
+    if json:
+        print_json(_summary_json(target, inspection, seconds))
+    else:
+        _print_summary(target, inspection, seconds)
+
+
+def _summary_json(target: Path, inspection: Inspection, seconds: float) -> dict[str, object]:
+    return {
+        "path": str(target),
+        "size": inspection.size,
+        "gzip_size": inspection.gzip_size,
+        "imports": {module: list(names) for module, names in inspection.imports.items()},
+        "hosts": [host.name for host in inspection.hosts if host.loads],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _print_summary(target: Path, inspection: Inspection, seconds: float) -> None:
+    shown = console()
+    shown.print(str(target), style="bold")
+    shown.print(f"  size     {size(inspection.size)} ({size(inspection.gzip_size)} with gzip)")
+    for module, names in inspection.imports.items():
+        shown.print(f"  imports  {len(names)} of {module}: {', '.join(names)}")
+    shown.print(f"  hosts    {', '.join(host.name for host in inspection.hosts if host.loads) or 'none'}")
+    shown.print(f"  time     {seconds:.1f} s")

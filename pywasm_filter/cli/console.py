@@ -1,0 +1,138 @@
+"""What the command line prints, and how: results on stdout, errors and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pywasm_compiler.errors import CompileError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+_JSON = "pywasm_filter.json"
+
+
+def _remember_json(context: typer.Context, value: bool) -> bool:
+    """Let the error handler know that a machine reads."""
+    context.meta[_JSON] = value
+    return value
+
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON, errors included.", callback=_remember_json, show_default=False)
+]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that writes no control codes unless a person sits at it."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Text in which control characters show as escapes, line breaks apart: what comes from a filter may hold any."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1] for character in text
+    )
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def error_to_json(error: CompileError) -> dict[str, object]:
+    """The stable form of an error for other programs."""
+    return {
+        "message": error.message,
+        "file": None if error.file is None else str(error.file),
+        "line": error.line,
+        "remedy": error.remedy,
+        "detail": error.detail,
+    }
+
+
+def print_error(error: CompileError, context: typer.Context) -> None:
+    """Show a user's mistake on stderr, as JSON when `--json` was given."""
+    if context.meta.get(_JSON):
+        sys.stderr.write(json.dumps({"error": error_to_json(error)}, indent=2) + "\n")
+    else:
+        print_finding(console(stderr=True), error)
+
+
+def print_finding(output: Console, error: CompileError) -> None:
+    """One error: where, what, the evidence and the remedy."""
+    from rich.text import Text
+
+    place = "" if error.file is None else str(error.file) if error.line is None else f"{error.file}:{error.line}"
+    line = Text()
+    line.append(f"{printable(place)}: " if place else "", style="bold")
+    line.append("error: ", style="bold red")
+    line.append(printable(error.message))
+    output.print(line)
+    for evidence in error.detail.rstrip().splitlines():
+        output.print(Text(f"  | {printable(evidence)}", style="dim"))
+    if error.remedy:
+        output.print(Text.assemble("  ", ("remedy: ", "green"), printable(error.remedy)))
+
+
+class Steps:
+    """Progress through named steps: a spinner on a terminal, plain lines otherwise."""
+
+    def __init__(self, output: Console) -> None:
+        self._output = output
+        self._status: Status | None = None
+        self._current = ""
+        self._began = 0.0
+
+    def __call__(self, step: str) -> None:
+        """A step begins; the one before is over."""
+        self._finish()
+        self._current, self._began = step, time.monotonic()
+        if not self._output.is_terminal:
+            self._output.print(step)
+        elif self._status is None:
+            self._status = self._output.status(step)
+            self._status.start()
+        else:
+            self._status.update(step)
+
+    def close(self, *, completed: bool) -> None:
+        """End the display; `completed` tells whether the last step is done."""
+        if completed:
+            self._finish()
+        if self._status is not None:
+            self._status.stop()
+
+    def _finish(self) -> None:
+        if self._current and self._output.is_terminal:
+            self._output.print(f"{self._current} ({time.monotonic() - self._began:.1f} s)", style="dim")
+        self._current = ""
+
+
+@contextmanager
+def steps() -> Iterator[Steps]:
+    """Show progress on stderr while the block runs."""
+    shown = Steps(console(stderr=True))
+    completed = False
+    try:
+        yield shown
+        completed = True
+    finally:
+        shown.close(completed=completed)
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: 17.5 MB."""
+    for unit, factor in (("MB", 1_000_000), ("kB", 1_000)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
