@@ -1,0 +1,5 @@
+"""A Proxy-Wasm host in plain Python that follows Envoy, for tests of filters."""
+
+from pywasm_filter.testing.embedded.proxy import EmbeddedProxy, EmbeddedStream
+
+__all__ = ["EmbeddedProxy", "EmbeddedStream"]

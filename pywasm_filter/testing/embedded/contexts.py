@@ -1,0 +1,408 @@
+"""Contexts of a VM: what hostcalls act on, and the callbacks of a stream in the terms of the filter chain.
+
+A map or buffer is lent to the plugin from the callback in which it arrives until that callback lets it go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from pywasm_filter.sdk.abi import BufferType, MapType, Status, StreamType
+from pywasm_filter.testing.embedded.buffers import BodyBuffer, ConstantBuffer, LentBuffer
+from pywasm_filter.testing.embedded.filter_status import (
+    DataStatus,
+    HeadersStatus,
+    TrailersStatus,
+    data_status,
+    headers_status,
+    trailers_status,
+)
+from pywasm_filter.testing.embedded.header_map import HeaderMap
+from pywasm_filter.testing.embedded.local_reply import LocalReply
+from pywasm_filter.testing.embedded.stream_info import StreamInfo, View
+from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
+from pywasm_filter.testing.errors import HostMisuse
+
+StatusT = TypeVar("StatusT", HeadersStatus, DataStatus, TrailersStatus)
+
+_NO_BUFFER = ConstantBuffer(b"")
+
+
+class StreamControl(Protocol):
+    """What a stream's context can do with its stream."""
+
+    info: StreamInfo
+
+    def continue_request(self) -> None:
+        """Resume the request."""
+        ...
+
+    def continue_response(self) -> None:
+        """Resume the response."""
+        ...
+
+    def reset_by_filter(self) -> None:
+        """Break the stream off."""
+        ...
+
+    def send_local_reply(self, reply: LocalReply) -> None:
+        """Answer from here."""
+        ...
+
+    def hold_request_body(self, data: BodyBuffer) -> BodyBuffer:
+        """Add to the request body that is held back, and return all of it."""
+        ...
+
+    def hold_response_body(self, data: BodyBuffer) -> BodyBuffer:
+        """Add to the response body that is held back, and return all of it."""
+        ...
+
+    def create_request_trailers(self) -> HeaderMap:
+        """Add trailers to a request that has none."""
+        ...
+
+    def create_response_trailers(self) -> HeaderMap:
+        """Add trailers to a response that has none."""
+        ...
+
+
+class Context:
+    """A context; as it stands the one of number 0, in which a VM is initialised."""
+
+    def __init__(self, vm: VirtualMachine, context_id: int) -> None:
+        self.vm = vm
+        self.context_id = context_id
+        self.created = False
+        self.configuring = False
+        vm.contexts[context_id] = self
+
+    def writable_map(self, map_type: MapType) -> HeaderMap | None:
+        """A map to write to, None if it is not lent."""
+        return None
+
+    def readable_map(self, map_type: MapType) -> HeaderMap | None:
+        """A map to read from, None if it is not lent."""
+        return None
+
+    @property
+    def missing_map(self) -> Status:
+        """What reading a map answers that is not lent."""
+        return Status.BAD_ARGUMENT
+
+    def buffer(self, buffer_type: BufferType) -> LentBuffer | None:
+        """A buffer. Those of the streams and of gRPC are there at any time, if only empty."""
+        match buffer_type:
+            case BufferType.VM_CONFIGURATION:
+                return ConstantBuffer(self.vm.settings.vm_configuration)
+            case BufferType.PLUGIN_CONFIGURATION:
+                return ConstantBuffer(self.vm.settings.configuration) if self.configuring else None
+            case BufferType.HTTP_CALL_RESPONSE_BODY:
+                return None
+            case _:
+                return _NO_BUFFER
+
+    def continue_stream(self, stream_type: StreamType) -> Status:
+        """Resume a direction."""
+        return Status.UNIMPLEMENTED if stream_type is StreamType.UPSTREAM else Status.OK
+
+    def close_stream(self, stream_type: StreamType) -> Status:
+        """Break the stream off."""
+        return Status.OK
+
+    def send_local_response(self, reply: LocalReply) -> None:
+        """Answer the request; has no effect where there is none."""
+
+    def _finish(self) -> None:
+        self.vm.finish_call()
+
+    def _notify(self, callback: str, *args: int) -> int:
+        """Call a callback that has no bearing on a stream; 1 if there is none."""
+        if self.vm.failed or not self.vm.has(callback):
+            return 1
+        result = self.vm.call(self.context_id, callback, *args)
+        self._finish()
+        return result
+
+
+class RootContext(Context):
+    """The plugin's context."""
+
+    def __init__(self, vm: VirtualMachine) -> None:
+        super().__init__(vm, vm.allocate_context_id())
+        self.done_pending = False
+
+    def start(self) -> bool:
+        """on_context_create and on_vm_start; false if the plugin refuses."""
+        self._notify("proxy_on_context_create", 0)
+        self.created = True
+        return self._notify("proxy_on_vm_start", len(self.vm.settings.vm_configuration)) != 0
+
+    def configure(self) -> bool:
+        """on_configure; false if the plugin refuses."""
+        self.configuring = True
+        try:
+            return self._notify("proxy_on_configure", len(self.vm.settings.configuration)) != 0
+        finally:
+            self.configuring = False
+
+    def shut_down(self) -> None:
+        """on_done, then on_delete unless the plugin defers its end."""
+        if self._notify("proxy_on_done") != 0:
+            self._notify("proxy_on_delete")
+        else:
+            self.done_pending = True
+
+    def done(self) -> Status:
+        """Complete the end that on_done deferred."""
+        if not self.done_pending:
+            return Status.NOT_FOUND
+        self.done_pending = False
+        self.vm.defer(lambda: self._delete())
+        return Status.OK
+
+    def _delete(self) -> None:
+        self._notify("proxy_on_delete")
+
+
+class HttpContext(Context):
+    """The context of an HTTP stream."""
+
+    def __init__(self, vm: VirtualMachine, root: RootContext, stream: StreamControl) -> None:
+        super().__init__(vm, vm.allocate_context_id())
+        self.root = root
+        self._stream = stream
+        self._logging = False
+        self._end_of_stream = False
+        self._failed = False
+        self._request_headers: HeaderMap | None = None
+        self._request_body: BodyBuffer | None = None
+        self._request_trailers: HeaderMap | None = None
+        self._response_headers: HeaderMap | None = None
+        self._response_body: BodyBuffer | None = None
+        self._response_trailers: HeaderMap | None = None
+        self._holding_request = False
+        self._holding_response = False
+        self.results: dict[str, int] = {}
+        """What each callback of the stream returned last, before any mapping: by name, without "proxy_"."""
+
+    # --- callbacks, in the terms of the filter chain ---
+
+    def on_request_headers(self, headers: HeaderMap, end_stream: bool) -> HeadersStatus:
+        """Create the context, then on_request_headers."""
+        if not self.vm.failed:
+            self._notify("proxy_on_context_create", self.root.context_id)
+            self.created = True
+        self._request_headers, self._end_of_stream = headers, end_stream
+        status = self._headers("proxy_on_request_headers", headers, end_stream)
+        if status is HeadersStatus.CONTINUE:
+            self._request_headers = None
+        return status
+
+    def on_request_body(self, data: BodyBuffer, end_stream: bool) -> DataStatus:
+        """on_request_body; all that is held back counts."""
+        self._request_body = self._stream.hold_request_body(data) if self._holding_request else data
+        self._end_of_stream = end_stream
+        status = self._data("proxy_on_request_body", self._request_body, end_stream)
+        self._holding_request = status is DataStatus.STOP_ITERATION_AND_BUFFER
+        if status is DataStatus.CONTINUE:
+            self._request_body = None
+        return status
+
+    def on_request_trailers(self, trailers: HeaderMap) -> TrailersStatus:
+        """on_request_trailers."""
+        self._request_trailers = trailers
+        status = self._trailers("proxy_on_request_trailers", trailers)
+        if status is TrailersStatus.CONTINUE:
+            self._request_trailers = None
+        return status
+
+    def on_response_headers(self, headers: HeaderMap, end_stream: bool) -> HeadersStatus:
+        """on_response_headers, unless the stream has failed."""
+        if not self.created or self._failed:
+            return HeadersStatus.CONTINUE
+        self._response_headers, self._end_of_stream = headers, end_stream
+        status = self._headers("proxy_on_response_headers", headers, end_stream)
+        if status is HeadersStatus.CONTINUE:
+            self._response_headers = None
+        return status
+
+    def on_response_body(self, data: BodyBuffer, end_stream: bool) -> DataStatus:
+        """on_response_body; all that is held back counts."""
+        if not self.created or self._failed:
+            return DataStatus.CONTINUE
+        self._response_body = self._stream.hold_response_body(data) if self._holding_response else data
+        self._end_of_stream = end_stream
+        if self._stream.info.ended:
+            # Holding it back was too much: the client has its 500, or was cut off.
+            return DataStatus.STOP_ITERATION_AND_BUFFER
+        status = self._data("proxy_on_response_body", self._response_body, end_stream)
+        self._holding_response = status is DataStatus.STOP_ITERATION_AND_BUFFER
+        if status is DataStatus.CONTINUE:
+            self._response_body = None
+        return status
+
+    def on_response_trailers(self, trailers: HeaderMap) -> TrailersStatus:
+        """on_response_trailers."""
+        if not self.created or self._failed:
+            return TrailersStatus.CONTINUE
+        self._response_trailers = trailers
+        status = self._trailers("proxy_on_response_trailers", trailers)
+        if status is TrailersStatus.CONTINUE:
+            self._response_trailers = None
+        return status
+
+    def end(self) -> None:
+        """on_log, on_done, on_delete: Envoy's order. The context is gone afterwards."""
+        if not self.created:
+            del self.vm.contexts[self.context_id]
+            return
+        self._logging = True
+        self._notify("proxy_on_log")
+        self._logging = False
+        self._notify("proxy_on_done")
+        self._notify("proxy_on_delete")
+        del self.vm.contexts[self.context_id]
+
+    # --- what hostcalls act on ---
+
+    def view(self) -> View:
+        """What properties show: the maps that are lent, and in on_log those of the whole exchange."""
+        return View(
+            info=self._stream.info,
+            request_headers=self.readable_map(MapType.HTTP_REQUEST_HEADERS),
+            response_headers=self.readable_map(MapType.HTTP_RESPONSE_HEADERS),
+            response_trailers=self.readable_map(MapType.HTTP_RESPONSE_TRAILERS),
+        )
+
+    def writable_map(self, map_type: MapType) -> HeaderMap | None:
+        """A map to write to; trailers are created in the last body callback of a message without any."""
+        match map_type:
+            case MapType.HTTP_REQUEST_HEADERS:
+                return self._request_headers
+            case MapType.HTTP_REQUEST_TRAILERS:
+                if self._request_trailers is None and self._request_body is not None and self._end_of_stream:
+                    self._request_trailers = self._stream.create_request_trailers()
+                return self._request_trailers
+            case MapType.HTTP_RESPONSE_HEADERS:
+                return self._response_headers
+            case MapType.HTTP_RESPONSE_TRAILERS:
+                if self._response_trailers is None and self._response_body is not None and self._end_of_stream:
+                    self._response_trailers = self._stream.create_response_trailers()
+                return self._response_trailers
+            case _:
+                return None
+
+    def readable_map(self, map_type: MapType) -> HeaderMap | None:
+        """A map to read from; in on_log those of the whole exchange, without the request's trailers."""
+        info = self._stream.info
+        match map_type:
+            case MapType.HTTP_REQUEST_HEADERS:
+                return info.request_headers if self._logging else self._request_headers
+            case MapType.HTTP_REQUEST_TRAILERS:
+                return None if self._logging else self._request_trailers
+            case MapType.HTTP_RESPONSE_HEADERS:
+                return info.response_headers if self._logging else self._response_headers
+            case MapType.HTTP_RESPONSE_TRAILERS:
+                return info.response_trailers if self._logging else self._response_trailers
+            case _:
+                return None
+
+    @property
+    def missing_map(self) -> Status:
+        """What reading a map answers that is not lent."""
+        return Status.NOT_FOUND if self._logging else Status.BAD_ARGUMENT
+
+    def buffer(self, buffer_type: BufferType) -> LentBuffer | None:
+        """A buffer."""
+        match buffer_type:
+            case BufferType.HTTP_REQUEST_BODY:
+                return self._request_body if self._request_body is not None else _NO_BUFFER
+            case BufferType.HTTP_RESPONSE_BODY:
+                return self._response_body if self._response_body is not None else _NO_BUFFER
+            case _:
+                return super().buffer(buffer_type)
+
+    def continue_stream(self, stream_type: StreamType) -> Status:
+        """Resume a direction once the callback has returned. The request's maps and buffer are lent no longer."""
+        match stream_type:
+            case StreamType.HTTP_REQUEST:
+                self.vm.defer(self._stream.continue_request)
+            case StreamType.HTTP_RESPONSE:
+                self.vm.defer(self._stream.continue_response)
+            case _:
+                return super().continue_stream(stream_type)
+        self._request_headers = self._request_body = self._request_trailers = None
+        return Status.OK
+
+    def close_stream(self, stream_type: StreamType) -> Status:
+        """Break the stream off once the callback has returned."""
+        if stream_type in (StreamType.HTTP_REQUEST, StreamType.HTTP_RESPONSE):
+            self.vm.defer(self._stream.reset_by_filter)
+        return Status.OK
+
+    def send_local_response(self, reply: LocalReply) -> None:
+        """Answer the request once the callback has returned. Raises HostMisuse when the stream is over."""
+        if self._stream.info.ended:
+            raise HostMisuse(
+                f"proxy_send_local_response in {self.vm.running}: the stream is over, and Envoy crashes. "
+                "Answer in a callback of the request or the response"
+            )
+        self.vm.defer(lambda: self._stream.send_local_reply(reply))
+
+    # --- calls ---
+
+    def _headers(self, callback: str, headers: HeaderMap, end_stream: bool) -> HeadersStatus:
+        allow = self.vm.settings.allow_on_headers_stop_iteration
+        return self._call(
+            callback,
+            (len(headers), int(end_stream)),
+            lambda result: headers_status(result, replied=self.vm.iteration_stopped, allow_stop_iteration=allow),
+            HeadersStatus.CONTINUE,
+            HeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK,
+        )
+
+    def _data(self, callback: str, body: BodyBuffer, end_stream: bool) -> DataStatus:
+        return self._call(
+            callback,
+            (len(body), int(end_stream)),
+            lambda result: data_status(result, replied=self.vm.iteration_stopped),
+            DataStatus.CONTINUE,
+            DataStatus.STOP_ITERATION_NO_BUFFER,
+        )
+
+    def _trailers(self, callback: str, trailers: HeaderMap) -> TrailersStatus:
+        return self._call(
+            callback,
+            (len(trailers),),
+            lambda result: trailers_status(result, replied=self.vm.iteration_stopped),
+            TrailersStatus.CONTINUE,
+            TrailersStatus.STOP_ITERATION,
+        )
+
+    def _call(
+        self,
+        callback: str,
+        args: tuple[int, ...],
+        convert: Callable[[int], StatusT],
+        passing: StatusT,
+        failing: StatusT,
+    ) -> StatusT:
+        if self.vm.failed:
+            self._fail()
+            return failing
+        if not self.vm.has(callback):
+            return passing
+        result = self.results[callback.removeprefix("proxy_")] = self.vm.call(self.context_id, callback, *args)
+        status = convert(result)
+        if self.vm.failed:
+            self._fail()
+            status = failing
+        self._finish()
+        return status
+
+    def _fail(self) -> None:
+        """Answer 503, once. Envoy does so whatever the failure policy says: that is for the streams to come."""
+        if not self._failed:
+            self._failed = True
+            self._stream.send_local_reply(LocalReply(503, details="wasm_fail_stream", grpc_status=14))

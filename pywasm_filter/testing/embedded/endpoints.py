@@ -1,0 +1,161 @@
+"""The two ends of a stream: the router, which has the request for the upstream, and the client with the response.
+
+Both hold a body against its content-length: Envoy does not, and what then goes over the wire is cut off or hangs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.utils import formatdate
+
+from pywasm_filter.testing.embedded.buffers import BodyBuffer
+from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
+from pywasm_filter.testing.embedded.local_reply import LocalReply
+from pywasm_filter.testing.embedded.pairs import Pair
+from pywasm_filter.testing.embedded.stream_info import StreamInfo
+from pywasm_filter.testing.errors import ContentLengthMismatch, HostMisuse
+from pywasm_filter.testing.messages import Headers, Request, Response
+from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
+
+Reply = Callable[[LocalReply], None]
+
+
+class Router:
+    """Takes what the filter lets pass of the request."""
+
+    def __init__(self, info: StreamInfo, reply: Reply) -> None:
+        self._info = info
+        self._reply = reply
+        self._headers: list[Pair] | None = None
+        self._trailers: list[Pair] = []
+        self._chunks: list[bytes] = []
+        self.complete = False
+
+    @property
+    def started(self) -> bool:
+        """Whether the headers have passed."""
+        return self._headers is not None
+
+    def take_headers(self, headers: RequestHeaderMap, end_stream: bool) -> None:
+        """Route the request, unless the filter has removed what that needs."""
+        if headers.get(b":path") is None:
+            self._reply(LocalReply(404, details="route_not_found"))
+            return
+        if headers.get(b":method") is None:
+            details = "filter_removed_required_request_headers{missing_required_header:_:method}"
+            self._reply(LocalReply(503, b"missing required header: :method", details=details))
+            return
+        self._info.upstream_attempts = 1
+        self._headers = list(headers)
+        self._end(end_stream)
+
+    def take_body(self, data: BodyBuffer, end_stream: bool) -> None:
+        """Take a frame."""
+        self._chunks.append(data.take())
+        self._end(end_stream)
+
+    def take_trailers(self, trailers: HeaderMap) -> None:
+        """Take the trailers."""
+        self._trailers = list(trailers)
+        self._end(True)
+
+    def request(self) -> Request:
+        """The request so far. AssertionError before the headers have passed."""
+        assert self._headers is not None
+        fields = dict(self._headers)
+        return Request(
+            _text(fields, b":method"),
+            _text(fields, b":path"),
+            authority=_text(fields, b":authority"),
+            scheme=_text(fields, b":scheme"),
+            headers=end_to_end_headers(self._headers),
+            body=self._chunks,
+            trailers=self._trailers,
+        )
+
+    def _end(self, end_stream: bool) -> None:
+        if end_stream:
+            self.complete = True
+            _check_length("request", self._headers or [], self._chunks)
+
+
+class Client:
+    """Takes what the filter lets pass of the response."""
+
+    def __init__(self, info: StreamInfo, head: bool, reply: Reply, ended: Callable[[], None]) -> None:
+        self._info = info
+        self._head = head
+        self._reply = reply
+        self._ended = ended
+        self._status = 0
+        self._headers: list[Pair] = []
+        self._trailers: list[Pair] = []
+        self._chunks: list[bytes] = []
+
+    @property
+    def started(self) -> bool:
+        """Whether the headers have passed."""
+        return self._status != 0
+
+    def take_headers(self, headers: ResponseHeaderMap, end_stream: bool) -> None:
+        """Send the headers, with those that Envoy adds; 502 without a status."""
+        status = headers.get(b":status")
+        if status is None or not status.isdigit():
+            details = "filter_removed_required_response_headers{missing_required_header:_:status}"
+            self._reply(LocalReply(502, b"missing required header: :status", details=details))
+            return
+        if not 200 <= int(status) <= 999:
+            raise HostMisuse(f"the response has status {int(status)}: no client can read what Envoy makes of it")
+        self._status = self._info.response_code = int(status)
+        for name in (b"connection", b"keep-alive", b"transfer-encoding"):
+            headers.remove(name)
+        if headers.get(b"date") is None:
+            headers.add(b"date", formatdate(usegmt=True).encode("ascii"))
+        headers.set(b"server", b"envoy")
+        self._headers = list(headers)
+        if end_stream and not self._bodyless and headers.get(b"content-length") is None:
+            self._headers.append((b"content-length", b"0"))
+        self._end(end_stream)
+
+    def take_body(self, data: BodyBuffer, end_stream: bool) -> None:
+        """Send a frame; those of a response that has no body by definition are dropped."""
+        chunk = data.take()
+        if not self._bodyless:
+            self._chunks.append(chunk)
+            self._info.bytes_sent += len(chunk)
+        self._end(end_stream)
+
+    def take_trailers(self, trailers: HeaderMap) -> None:
+        """Send the trailers."""
+        self._trailers = list(trailers)
+        self._info.response_trailers = trailers
+        self._end(True)
+
+    def response(self) -> Response | None:
+        """The response so far; None before the headers have passed."""
+        if not self.started:
+            return None
+        return Response(
+            self._status, headers=end_to_end_headers(self._headers), body=self._chunks, trailers=self._trailers
+        )
+
+    @property
+    def _bodyless(self) -> bool:
+        return self._head or has_no_body(self._status)
+
+    def _end(self, end_stream: bool) -> None:
+        if end_stream:
+            if not self._bodyless:
+                _check_length("response", self._headers, self._chunks)
+            self._ended()
+
+
+def _text(fields: dict[bytes, bytes], name: bytes) -> str:
+    return Headers([(name, fields[name])])[name] if name in fields else ""
+
+
+def _check_length(message: str, headers: list[Pair], chunks: list[bytes]) -> None:
+    declared = dict(headers).get(b"content-length", b"")
+    actual = sum(map(len, chunks))
+    if declared.isdigit() and int(declared) != actual:
+        raise ContentLengthMismatch(message, int(declared), actual)

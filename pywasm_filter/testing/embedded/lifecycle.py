@@ -1,0 +1,53 @@
+"""From a filter to a VM that serves: Envoy tries a configuration out on a canary before any worker gets it."""
+
+from __future__ import annotations
+
+from pywasm_filter.testing.embedded.contexts import Context, RootContext
+from pywasm_filter.testing.embedded.host import Host
+from pywasm_filter.testing.embedded.log import Log
+from pywasm_filter.testing.embedded.metrics import Metrics, MetricValues
+from pywasm_filter.testing.embedded.shared import SharedData
+from pywasm_filter.testing.embedded.virtual_machine import Clock, VirtualMachine
+from pywasm_filter.testing.errors import PluginConfigurationError
+from pywasm_filter.testing.guests import GuestFactory
+from pywasm_filter.testing.settings import PluginSettings
+
+
+class Plugin:
+    """The plugin in one proxy: what its VMs share, and the worker's VM.
+
+    The base VM from which Envoy clones the others runs no callback; it is left out here.
+    """
+
+    def __init__(self, make_guest: GuestFactory, settings: PluginSettings, log: Log, clock: Clock) -> None:
+        """Raises PluginConfigurationError when the plugin refuses to start, and what `make_guest` raises."""
+        self.settings = settings
+        self.log = log
+        self._make_guest = make_guest
+        self._clock = clock
+        self._shared_data = SharedData()
+        self.metric_values = MetricValues()
+        self._start_vm("the canary VM")
+        self.vm, self.root = self._start_vm("the worker's VM")
+
+    def shut_down(self) -> None:
+        """End the root context."""
+        self.root.shut_down()
+
+    def _start_vm(self, which: str) -> tuple[VirtualMachine, RootContext]:
+        vm = VirtualMachine(self.settings, self.log, self._clock, self._shared_data)
+        Context(vm, 0)
+        vm.install(self._make_guest(Host(vm, Metrics(self.metric_values))))
+        self._check(vm, True, f"{which} could not be initialised")
+        root = RootContext(vm)
+        self._check(vm, root.start(), f"on_vm_start refused the VM's configuration in {which}")
+        self._check(vm, root.configure(), f"on_configure refused the plugin's configuration in {which}")
+        return vm, root
+
+    def _check(self, vm: VirtualMachine, accepted: bool, refusal: str) -> None:
+        if vm.fault is not None:
+            raise vm.fault
+        if vm.trap is not None:
+            raise PluginConfigurationError(f"the VM trapped at its start: {vm.trap}", self.log.lines)
+        if not accepted:
+            raise PluginConfigurationError(refusal, self.log.lines)

@@ -1,0 +1,250 @@
+"""The embedded proxy: one plugin between a client and an upstream, all in this process."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
+from pywasm_filter.testing.embedded.lifecycle import Plugin
+from pywasm_filter.testing.embedded.log import Log
+from pywasm_filter.testing.embedded.pairs import Pair
+from pywasm_filter.testing.embedded.stall import stall_reason
+from pywasm_filter.testing.embedded.stream import HttpStream
+from pywasm_filter.testing.embedded.virtual_machine import Clock
+from pywasm_filter.testing.errors import StreamStalled
+from pywasm_filter.testing.exchange import Exchange
+from pywasm_filter.testing.guests import GuestFactory
+from pywasm_filter.testing.messages import Headers, HeadersInput, LogLine, Request, Response, chunks_of
+from pywasm_filter.testing.proxy import Proxy, Stream, outgoing_request
+from pywasm_filter.testing.settings import PluginSettings
+from pywasm_filter.testing.wire import framing, has_no_body
+
+# What Envoy takes from the requests of clients that it does not trust, and what concerns one connection.
+_DROPPED_AT_THE_EDGE = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"transfer-encoding",
+        b"x-envoy-expected-rq-timeout-ms",
+        b"x-envoy-force-trace",
+        b"x-envoy-hedge-on-per-try-timeout",
+        b"x-envoy-internal",
+        b"x-envoy-ip-tags",
+        b"x-envoy-max-retries",
+        b"x-envoy-original-url",
+        b"x-envoy-retriable-header-names",
+        b"x-envoy-retriable-status-codes",
+        b"x-envoy-retry-grpc-on",
+        b"x-envoy-retry-on",
+        b"x-envoy-upstream-alt-stat-name",
+        b"x-envoy-upstream-rq-per-try-timeout-ms",
+        b"x-envoy-upstream-rq-timeout-alt-response",
+        b"x-envoy-upstream-rq-timeout-ms",
+        b"x-envoy-upstream-stream-duration-ms",
+        b"x-forwarded-client-cert",
+    }
+)
+
+
+class EmbeddedProxy(Proxy):
+    """Runs the plugin in a guest of this process; a fresh VM a proxy, as if nothing had gone before."""
+
+    def __init__(
+        self, make_guest: GuestFactory, settings: PluginSettings | None = None, *, clock: Clock = time.time_ns
+    ) -> None:
+        """Start the plugin. `clock` tells the time in nanoseconds since the Unix epoch.
+
+        Raises PluginConfigurationError when the plugin refuses to start, and what `make_guest` raises.
+        """
+        super().__init__()
+        self.settings = settings or PluginSettings()
+        self._log = Log(self.settings.log_level)
+        self._plugin = Plugin(make_guest, self.settings, self._log, clock)
+        self._connections = itertools.count(1)
+        self._closed = False
+
+    @property
+    def logs(self) -> list[LogLine]:
+        """What the plugin has logged since its start."""
+        return list(self._log.lines)
+
+    @property
+    def notes(self) -> list[str]:
+        """Traps of the VM."""
+        return list(self._log.notes)
+
+    def send(self, request: Request) -> Exchange:
+        """Send a request and wait for its end."""
+        stream = EmbeddedStream(self._plugin, _request_map(request), next(self._connections))
+        stream.begin(end_stream=not request.chunks and not request.trailers)
+        for chunk in request.chunks:
+            stream.send_body(chunk)
+        if request.trailers:
+            stream.send_trailers(request.trailers)
+        elif request.chunks:
+            stream.send_body(b"", end_stream=True)
+        upstream_request = stream.complete_upstream_request
+        if upstream_request is not None:
+            stream.respond(self._answer(upstream_request))
+        stream.require_end()
+        return stream.exchange
+
+    def open(
+        self, method: str, path: str, *, headers: HeadersInput | None = None, end_stream: bool = False
+    ) -> EmbeddedStream:
+        """Begin a request, to be driven step by step."""
+        request = outgoing_request(method, path, headers=headers)
+        stream = EmbeddedStream(self._plugin, _request_map(request), next(self._connections))
+        stream.begin(end_stream=end_stream)
+        return stream
+
+    def close(self) -> None:
+        """End the plugin: on_done and on_delete of its root context."""
+        if not self._closed:
+            self._closed = True
+            self._plugin.shut_down()
+
+
+class EmbeddedStream(Stream):
+    """A stream of the embedded proxy. Each step raises what the test must see: an unsupported hostcall, a misuse."""
+
+    def __init__(self, plugin: Plugin, headers: RequestHeaderMap, connection_id: int) -> None:
+        self._vm = plugin.vm
+        self._log = plugin.log
+        self._first_line = len(plugin.log.lines)
+        self._stream = HttpStream(plugin.vm, plugin.root, headers, connection_id)
+
+    def begin(self, *, end_stream: bool) -> None:
+        """Send the request's headers."""
+        self._stream.receive_request_headers(end_stream)
+        self._raise_fault()
+
+    def send_body(self, chunk: bytes | str, *, end_stream: bool = False) -> None:
+        """Send a chunk of the request's body."""
+        self._stream.receive_request_body(b"".join(chunks_of(chunk)), end_stream)
+        self._raise_fault()
+
+    def send_trailers(self, trailers: HeadersInput) -> None:
+        """Send the request's trailers."""
+        self._stream.receive_request_trailers(HeaderMap(Headers(trailers).raw))
+        self._raise_fault()
+
+    def respond(self, response: Response) -> None:
+        """Answer from the upstream, the whole response at once."""
+        request = self._stream.upstream_request
+        bodyless = has_no_body(response.status) or (request is not None and request.method == "HEAD")
+        headers = [*response.headers.raw, *_response_framing(response)]
+        chunks = () if bodyless else response.chunks
+        trailers = () if bodyless else response.trailers.raw
+        self._respond_headers(response.status, headers, end_stream=not chunks and not trailers)
+        for chunk in chunks:
+            self.respond_body(chunk)
+        if trailers:
+            self.respond_trailers(trailers)
+        elif chunks:
+            self.respond_body(b"", end_stream=True)
+
+    def respond_headers(self, status: int, headers: HeadersInput | None = None, *, end_stream: bool = False) -> None:
+        """Begin an answer from the upstream."""
+        self._respond_headers(status, Headers(headers).raw, end_stream=end_stream)
+
+    def respond_body(self, chunk: bytes | str, *, end_stream: bool = False) -> None:
+        """Send a chunk of the upstream's body."""
+        self._stream.receive_response_body(b"".join(chunks_of(chunk)), end_stream)
+        self._raise_fault()
+
+    def respond_trailers(self, trailers: HeadersInput) -> None:
+        """Send the upstream's trailers."""
+        self._stream.receive_response_trailers(HeaderMap(Headers(trailers).raw))
+        self._raise_fault()
+
+    def abort(self) -> None:
+        """Go away, as a client does that loses patience."""
+        self._stream.abort()
+        self._raise_fault()
+
+    def require_end(self) -> None:
+        """Raise StreamStalled unless the stream is over; it is aborted then."""
+        if self.ended:
+            return
+        reason = stall_reason(self._stream)
+        self.abort()
+        raise StreamStalled(reason)
+
+    @property
+    def request_paused(self) -> bool:
+        """Whether the plugin holds the request back."""
+        return self._stream.request_chain.paused
+
+    @property
+    def response_paused(self) -> bool:
+        """Whether the plugin holds the response back."""
+        return self._stream.response_chain.paused
+
+    @property
+    def upstream_request(self) -> Request | None:
+        """The request as far as the upstream has it."""
+        return self._stream.upstream_request
+
+    @property
+    def complete_upstream_request(self) -> Request | None:
+        """The request if the upstream has all of it."""
+        return self._stream.upstream_request if self._stream.upstream_request_complete else None
+
+    @property
+    def response(self) -> Response | None:
+        """The response as far as the client has it."""
+        return self._stream.response
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream is over."""
+        return self._stream.info.ended
+
+    @property
+    def exchange(self) -> Exchange:
+        """What has become of the request so far."""
+        return Exchange(
+            response=self.response,
+            upstream_request=self.complete_upstream_request,
+            logs=self._log.lines[self._first_line :],
+            reset=self._stream.was_reset,
+        )
+
+    def _respond_headers(self, status: int, headers: list[Pair], *, end_stream: bool) -> None:
+        if not self._stream.upstream_request:
+            raise ValueError("the upstream cannot answer: the request's headers have not passed the filter yet")
+        self._stream.receive_response_headers(ResponseHeaderMap([(b":status", b"%d" % status), *headers]), end_stream)
+        self._raise_fault()
+
+    def _raise_fault(self) -> None:
+        if self._vm.fault is not None:
+            raise self._vm.fault
+
+
+def _request_map(request: Request) -> RequestHeaderMap:
+    """The headers as the first filter of Envoy sees them."""
+    pseudo = [
+        (b":authority", request.authority),
+        (b":path", request.path),
+        (b":method", request.method),
+        (b":scheme", request.scheme),
+    ]
+    own = framing(request.headers, request.chunks, trailers=bool(request.trailers))
+    given = [*request.headers.raw, *([] if own is None else [own])]
+    headers = RequestHeaderMap([(name, value.encode("utf-8", "surrogateescape")) for name, value in pseudo])
+    for name, value in given:
+        if name.lower() not in _DROPPED_AT_THE_EDGE:
+            headers.add(name, value)
+    if headers.get(b"x-forwarded-proto") is None:
+        headers.add(b"x-forwarded-proto", b"http")
+    return headers
+
+
+def _response_framing(response: Response) -> list[Pair]:
+    if has_no_body(response.status):
+        return []
+    own = framing(response.headers, response.chunks or (b"",), trailers=bool(response.trailers))
+    return [] if own is None else [own]

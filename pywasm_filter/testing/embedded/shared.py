@@ -1,0 +1,26 @@
+"""Data that all VMs of one vm_id share."""
+
+from __future__ import annotations
+
+from pywasm_filter.sdk.abi import Status
+
+
+class SharedData:
+    """Values by key, each with its compare-and-swap number."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, tuple[bytes, int]] = {}
+        self._last_cas = 0
+
+    def get(self, key: bytes) -> tuple[bytes, int] | None:
+        """The value and its number."""
+        return self._values.get(key)
+
+    def set(self, key: bytes, value: bytes, cas: int) -> Status:
+        """Set a value; a `cas` other than 0 must be that of the present value."""
+        present = self._values.get(key)
+        if present is not None and cas not in (0, present[1]):
+            return Status.CAS_MISMATCH
+        self._last_cas += 1
+        self._values[key] = (value, self._last_cas)
+        return Status.OK

@@ -1,0 +1,234 @@
+"""An HTTP stream through the plugin: request and response, local replies, and the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pywasm_filter.testing.embedded.buffers import BodyBuffer
+from pywasm_filter.testing.embedded.contexts import HttpContext, RootContext
+from pywasm_filter.testing.embedded.endpoints import Client, Router
+from pywasm_filter.testing.embedded.filter_chain import FilterChain
+from pywasm_filter.testing.embedded.filter_status import DataStatus, HeadersStatus, TrailersStatus
+from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
+from pywasm_filter.testing.embedded.local_reply import LocalReply, reply_message
+from pywasm_filter.testing.embedded.stream_info import StreamInfo
+from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
+from pywasm_filter.testing.messages import Request, Response
+
+
+class HttpStream:
+    """One request and its response.
+
+    Frames come in from the client (`receive_request_*`) and from the upstream (`receive_response_*`); what passes the
+    filter is seen in `upstream_request` and `response`. A dead VM fails the stream, or lets it pass with `fail_open`.
+    """
+
+    def __init__(self, vm: VirtualMachine, root: RootContext, headers: RequestHeaderMap, connection_id: int) -> None:
+        settings = vm.settings
+        self.vm = vm
+        self.info = StreamInfo(connection_id, vm.clock(), headers)
+        self.was_reset = False
+        self.context = None if vm.failed and settings.fail_open else HttpContext(vm, root, self)
+        self._is_head = headers.get(b":method") == b"HEAD"
+        self._is_grpc = (headers.get(b"content-type") or b"").startswith(b"application/grpc")
+        self._router = Router(self.info, self.send_local_reply)
+        self._client = Client(self.info, self._is_head, self.send_local_reply, self._end)
+        self._prepared_reply: LocalReply | None = None
+        limit = settings.buffer_limit_bytes
+        self.request_chain = FilterChain[RequestHeaderMap](
+            "request", _RequestFilter(self.context), self._router, limit, self._request_too_large, self._send_prepared
+        )
+        self.response_chain = FilterChain[ResponseHeaderMap](
+            "response", _ResponseFilter(self.context), self._client, limit, self._response_too_large, _nothing
+        )
+
+    # --- from the client ---
+
+    def receive_request_headers(self, end_stream: bool) -> None:
+        """The request begins."""
+        self.request_chain.receive_headers(self.info.request_headers, end_stream)
+
+    def receive_request_body(self, data: bytes, end_stream: bool) -> None:
+        """A frame of the request's body."""
+        self.info.bytes_received += len(data)
+        self.request_chain.receive_body(BodyBuffer(data), end_stream)
+
+    def receive_request_trailers(self, trailers: HeaderMap) -> None:
+        """The request's trailers."""
+        self.request_chain.receive_trailers(trailers)
+
+    def abort(self) -> None:
+        """The client is gone."""
+        self._reset()
+
+    # --- from the upstream ---
+
+    def receive_response_headers(self, headers: ResponseHeaderMap, end_stream: bool) -> None:
+        """The upstream answers."""
+        if self.info.ended or self.response_chain.headers is not None:
+            return
+        self.info.upstream_connected = True
+        self.info.response_code_details = "via_upstream"
+        self._begin_response(headers)
+        self.response_chain.receive_headers(headers, end_stream)
+
+    def receive_response_body(self, data: bytes, end_stream: bool) -> None:
+        """A frame of the upstream's body."""
+        self.response_chain.receive_body(BodyBuffer(data), end_stream)
+
+    def receive_response_trailers(self, trailers: HeaderMap) -> None:
+        """The upstream's trailers."""
+        self.response_chain.receive_trailers(trailers)
+
+    # --- what passed the filter ---
+
+    @property
+    def upstream_request(self) -> Request | None:
+        """The request as far as it has passed; None before its headers have."""
+        return self._router.request() if self._router.started else None
+
+    @property
+    def upstream_request_complete(self) -> bool:
+        """Whether the upstream has the whole request."""
+        return self._router.complete
+
+    @property
+    def response(self) -> Response | None:
+        """The response as far as it has passed; None before its headers have."""
+        return self._client.response()
+
+    # --- for the context ---
+
+    def continue_request(self) -> None:
+        """Resume the request."""
+        self.request_chain.resume()
+
+    def continue_response(self) -> None:
+        """Resume the response."""
+        self.response_chain.resume()
+
+    def reset_by_filter(self) -> None:
+        """Break the stream off."""
+        if self.info.response_code_details is None:
+            self.info.response_code_details = "wasm_close_stream"
+        self._reset()
+
+    def hold_request_body(self, data: BodyBuffer) -> BodyBuffer:
+        """Add to the request body that is held back."""
+        return self.request_chain.hold(data)
+
+    def hold_response_body(self, data: BodyBuffer) -> BodyBuffer:
+        """Add to the response body that is held back."""
+        return self.response_chain.hold(data)
+
+    def create_request_trailers(self) -> HeaderMap:
+        """Add trailers to a request that has none."""
+        return self.request_chain.create_trailers()
+
+    def create_response_trailers(self) -> HeaderMap:
+        """Add trailers to a response that has none."""
+        return self.response_chain.create_trailers()
+
+    def send_local_reply(self, reply: LocalReply) -> None:
+        """Answer from here: through the filter, past it when a response has begun, by a reset when it has left.
+
+        From within a request callback it waits for the callback's end; the first one wins.
+        """
+        if self.info.ended:
+            return
+        self.info.response_code_details = "_".join(reply.details.split())
+        in_request_callback = bool(self.request_chain.calling)
+        if in_request_callback:
+            self.request_chain.aborted = True
+        elif self.response_chain.calling:
+            self.response_chain.aborted = True
+        if self.response_chain.headers is not None:
+            self._reply_past_filter(reply)
+        elif in_request_callback:
+            self._prepared_reply = self._prepared_reply or reply
+        else:
+            self._reply_through_filter(reply)
+
+    # --- replies ---
+
+    def _send_prepared(self) -> None:
+        reply, self._prepared_reply = self._prepared_reply, None
+        if reply is not None and not self.info.ended:
+            self._reply_through_filter(reply)
+
+    def _reply_through_filter(self, reply: LocalReply) -> None:
+        headers, body = reply_message(reply, grpc=self._is_grpc, head=self._is_head)
+        self.request_chain.aborted = True
+        self._begin_response(headers)
+        self.response_chain.receive_headers(headers, not body)
+        if body and not self.info.ended:
+            self.response_chain.receive_body(BodyBuffer(body), True)
+
+    def _reply_past_filter(self, reply: LocalReply) -> None:
+        if self._client.started:
+            self._reset()
+            return
+        headers, body = reply_message(reply, grpc=self._is_grpc, head=self._is_head)
+        self.response_chain.aborted = True
+        self._begin_response(headers)
+        self._client.take_headers(headers, not body)
+        if body:
+            self._client.take_body(BodyBuffer(body), True)
+
+    def _begin_response(self, headers: ResponseHeaderMap) -> None:
+        self.info.response_headers = headers
+        status = headers.get(b":status") or b""
+        self.info.response_code = int(status) if status.isdigit() else None
+
+    def _request_too_large(self) -> None:
+        self.send_local_reply(LocalReply(413, b"Payload Too Large", details="request_payload_too_large"))
+
+    def _response_too_large(self) -> None:
+        self.send_local_reply(LocalReply(500, b"Internal Server Error", details="response_payload_too_large"))
+
+    # --- the end ---
+
+    def _reset(self) -> None:
+        if not self.info.ended:
+            self.was_reset = True
+            self._end()
+
+    def _end(self) -> None:
+        if self.info.ended:
+            return
+        self.info.end_time = self.vm.clock()
+        self.request_chain.aborted = self.response_chain.aborted = True
+        if self.context is not None:
+            self.context.end()
+
+
+@dataclass(frozen=True)
+class _RequestFilter:
+    context: HttpContext | None
+
+    def on_headers(self, headers: RequestHeaderMap, end_stream: bool) -> HeadersStatus:
+        return self.context.on_request_headers(headers, end_stream) if self.context else HeadersStatus.CONTINUE
+
+    def on_body(self, data: BodyBuffer, end_stream: bool) -> DataStatus:
+        return self.context.on_request_body(data, end_stream) if self.context else DataStatus.CONTINUE
+
+    def on_trailers(self, trailers: HeaderMap) -> TrailersStatus:
+        return self.context.on_request_trailers(trailers) if self.context else TrailersStatus.CONTINUE
+
+
+@dataclass(frozen=True)
+class _ResponseFilter:
+    context: HttpContext | None
+
+    def on_headers(self, headers: ResponseHeaderMap, end_stream: bool) -> HeadersStatus:
+        return self.context.on_response_headers(headers, end_stream) if self.context else HeadersStatus.CONTINUE
+
+    def on_body(self, data: BodyBuffer, end_stream: bool) -> DataStatus:
+        return self.context.on_response_body(data, end_stream) if self.context else DataStatus.CONTINUE
+
+    def on_trailers(self, trailers: HeaderMap) -> TrailersStatus:
+        return self.context.on_response_trailers(trailers) if self.context else TrailersStatus.CONTINUE
+
+
+def _nothing() -> None:
+    """An aborted response has no reply waiting."""

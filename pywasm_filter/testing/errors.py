@@ -1,0 +1,64 @@
+"""What a test is told when the proxy, the filter and the test do not fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pywasm_filter.testing.messages import LogLine
+
+
+class ProxyTestError(Exception):
+    """Base of the errors that the proxies for tests raise."""
+
+
+class GuestLoadError(ProxyTestError):
+    """A module that a Proxy-Wasm host refuses: a missing import, no ABI marker, a callback of the wrong type."""
+
+
+class PluginConfigurationError(ProxyTestError):
+    """The plugin did not start: on_vm_start or on_configure refused, or the VM trapped.
+
+    `reason` says which in one sentence, `logs` is what the plugin logged until then.
+    """
+
+    def __init__(self, reason: str, logs: Sequence[LogLine]) -> None:
+        self.reason = reason
+        self.logs = list(logs)
+        lines = [f"  | {text}" for line in logs for text in str(line).splitlines()]
+        super().__init__("\n".join([reason, *(["its log:", *lines] if lines else ["it logged nothing"])]))
+
+
+class HostcallNotSupported(ProxyTestError):  # noqa: N818 - reads as what happened
+    """The filter made a hostcall that the embedded proxy does not offer."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"the embedded proxy does not offer {name}; run the test with --pywasm-host=envoy")
+
+
+class HostMisuse(ProxyTestError):  # noqa: N818
+    """The filter did what crashes a real Envoy, or makes it send garbage."""
+
+
+class ContentLengthMismatch(HostMisuse):
+    """A body does not have the size that its content-length header says: Envoy cuts it off or hangs."""
+
+    def __init__(self, message: str, declared: int, actual: int) -> None:
+        self.declared = declared
+        self.actual = actual
+        super().__init__(
+            f"the {message} has content-length {declared} and a body of {actual} bytes; Envoy cuts it off or hangs. "
+            f"Remove content-length in on_{message}_headers of a filter that changes the body"
+        )
+
+
+class StreamStalled(ProxyTestError):  # noqa: N818
+    """The filter paused the stream and nothing is left that could resume it: a real client would wait in vain."""
+
+
+class StreamReset(ProxyTestError):  # noqa: N818
+    """The stream was reset, so that there is no response."""
+
+
+class StepwiseNotSupported(ProxyTestError):  # noqa: N818
+    """This proxy cannot be driven step by step."""

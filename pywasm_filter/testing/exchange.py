@@ -1,0 +1,51 @@
+"""One request through the proxy, as a test looks back on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pywasm_filter.testing.errors import StreamReset
+from pywasm_filter.testing.messages import LogLine, Request, Response
+
+
+class Exchange:
+    """What became of a request.
+
+    `logs` has what the plugin logged from the first callback of the stream to the last. `reset` tells whether the
+    stream was broken off: by the filter, by a trap, or by a local reply that came too late.
+    """
+
+    upstream_request: Request | None
+    """The request as the upstream got it; None when it got none, or not all of it: the filter answered, say."""
+
+    def __init__(
+        self,
+        *,
+        response: Response | None,
+        upstream_request: Request | None,
+        logs: Sequence[LogLine],
+        reset: bool = False,
+    ) -> None:
+        self._response = response
+        self.upstream_request = upstream_request
+        self.logs = list(logs)
+        self.reset = reset
+
+    @property
+    def reached_upstream(self) -> bool:
+        """Whether the upstream got the whole request."""
+        return self.upstream_request is not None
+
+    @property
+    def response(self) -> Response:
+        """The response as the client got it; what came of it when the stream was reset in its middle.
+
+        Raises StreamReset when the client got nothing.
+        """
+        if self._response is None:
+            raise StreamReset("the stream was reset before a response (exchange.reset tells without raising)")
+        return self._response
+
+    def __repr__(self) -> str:
+        reached = "" if self.reached_upstream else ", answered by the proxy"
+        return f"<Exchange {self._response!r}{reached}{', reset' if self.reset else ''}>"

@@ -1,0 +1,38 @@
+"""A Proxy-Wasm guest as the embedded proxy sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pywasm_filter.sdk.hostcalls import Hostcalls
+
+
+class GuestTrap(Exception):  # noqa: N818 - the term of the WebAssembly specification
+    """The guest trapped: its VM is dead. `backtrace` names its functions, innermost first."""
+
+    def __init__(self, message: str, backtrace: tuple[str, ...] = ()) -> None:
+        self.message = message
+        self.backtrace = backtrace
+        super().__init__("\n".join([message, *(f"  {index}: {name}" for index, name in enumerate(backtrace))]))
+
+
+class Guest(Protocol):
+    """One VM with the filter in it."""
+
+    @property
+    def exports(self) -> frozenset[str]:
+        """Names of the ABI's callbacks that the guest has."""
+        ...
+
+    def start(self) -> None:
+        """Initialise the VM, before any callback. Raises GuestTrap."""
+        ...
+
+    def call(self, name: str, *args: int) -> int | None:
+        """Call a callback: its result, None if it has none. Raises GuestTrap."""
+        ...
+
+
+GuestFactory = Callable[[Hostcalls], Guest]
+"""Makes a fresh VM whose hostcalls go to the given host."""

@@ -1,0 +1,129 @@
+"""The filter in the test's own interpreter: fast, with debugger and coverage."""
+
+from __future__ import annotations
+
+import bdb
+import operator
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import proxy_wasm_abi
+from proxy_wasm_abi import Hostcall, Value
+
+from pywasm_filter.loader import load_filter
+from pywasm_filter.sdk import hostcalls
+from pywasm_filter.sdk.hostcalls import Hostcalls
+from pywasm_filter.sdk.output import Redirect
+from pywasm_filter.sdk.vm import CALLBACKS, Vm
+from pywasm_filter.testing.errors import ProxyTestError
+from pywasm_filter.testing.guests.guest import GuestTrap
+
+# They are meant for the test, not for the filter's policy on exceptions.
+PASSING: tuple[type[BaseException], ...] = (KeyboardInterrupt, bdb.BdbQuit, ProxyTestError)
+
+
+class InProcessGuest:
+    """Executes the filter's module anew, as a new VM does, and calls it.
+
+    While a callback runs, the hostcalls go to the given host, and print, warnings and logging to its log. What a
+    compiled filter cannot pass to a hostcall raises here as it does there.
+    """
+
+    def __init__(self, filter_path: Path, host: Hostcalls, passing: tuple[type[BaseException], ...] = PASSING) -> None:
+        """Raises CompileError when the filter cannot be imported. `passing` are not taken for traps."""
+        self._host = cast("Hostcalls", _CheckedHostcalls(host))
+        self._passing = passing
+        self._redirect = Redirect()
+        self._vm = Vm(load_filter(filter_path), passing)
+
+    @property
+    def exports(self) -> frozenset[str]:
+        """All callbacks that the SDK answers."""
+        return frozenset(CALLBACKS)
+
+    def start(self) -> None:
+        """Nothing is left to initialise."""
+
+    def call(self, name: str, *args: int) -> int | None:
+        """Call a callback. An exception that leaves it is what a trap is in a module."""
+        callback: Callable[..., int | None] = getattr(self._vm, name)
+        previous = hostcalls.bind(self._host)
+        try:
+            with _own_warning_filters(), self._redirect:
+                return callback(*args)
+        except self._passing:
+            raise
+        except BaseException as error:
+            raise GuestTrap(f"{type(error).__name__}: {error}", _backtrace(error)) from error
+        finally:
+            hostcalls.bind(previous)
+
+
+# What Python starts with. A test runner may well have turned warnings into errors, which a VM knows nothing of.
+_WARNING_FILTERS: list[tuple[str, None, type[Warning], str | None, int]] = [
+    ("default", None, DeprecationWarning, "__main__", 0),
+    ("ignore", None, DeprecationWarning, None, 0),
+    ("ignore", None, PendingDeprecationWarning, None, 0),
+    ("ignore", None, ImportWarning, None, 0),
+    ("ignore", None, ResourceWarning, None, 0),
+]
+
+
+@contextmanager
+def _own_warning_filters() -> Iterator[None]:
+    # Not catch_warnings: that would forget which warnings have been shown already.
+    saved = warnings.filters
+    warnings.filters = list(_WARNING_FILTERS)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.filters = saved
+
+
+def _backtrace(error: BaseException) -> tuple[str, ...]:
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return tuple(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames)
+
+
+_INTEGER_BOUNDS = {"u64": (0, (1 << 64) - 1), "s64": (-(1 << 63), (1 << 63) - 1)}
+_U32_BOUNDS = (0, (1 << 32) - 1)
+
+
+class _CheckedHostcalls:
+    """Holds arguments against the ABI before they reach the host, which relies on their types and ranges."""
+
+    def __init__(self, host: Hostcalls) -> None:
+        self._host = host
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        hostcall = proxy_wasm_abi.load().hostcall(name)
+        if hostcall is None:
+            raise AttributeError(name)
+        checked = _checked(hostcall, getattr(self._host, name))
+        setattr(self, name, checked)  # found directly from now on
+        return checked
+
+
+def _checked(hostcall: Hostcall, method: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: object) -> Any:
+        if len(args) != len(hostcall.params):
+            raise TypeError(f"{hostcall.name} takes {len(hostcall.params)} arguments, not {len(args)}")
+        return method(*(_lifted(hostcall, value, arg) for value, arg in zip(hostcall.params, args, strict=True)))
+
+    return call
+
+
+def _lifted(hostcall: Hostcall, value: Value, arg: object) -> int | bytes:
+    if value.is_buffer:
+        if not isinstance(arg, bytes):
+            raise TypeError(f"{hostcall.name}: {value.name} is bytes, not {type(arg).__name__}")
+        return arg
+    number = operator.index(cast("int", arg))
+    low, high = _INTEGER_BOUNDS.get(value.type, _U32_BOUNDS)
+    if not low <= number <= high:
+        raise OverflowError(f"{hostcall.name}: {value.name} is {number}, which does not fit its type {value.type}")
+    return number

@@ -1,0 +1,49 @@
+"""A module's linear memory, reached with addresses that the module chose: nothing may be trusted."""
+
+from __future__ import annotations
+
+import wasmtime
+
+PAGE = 1 << 16
+
+
+class GuestMemory:
+    """Reads and writes within bounds, and refuses the rest. Addresses and sizes are unsigned."""
+
+    def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory) -> None:
+        self._store = store
+        self._memory = memory
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """The bytes, None if they are not all within the memory."""
+        # Python's integers do not wrap around: the sum is exact.
+        if address + size > self._memory.data_len(self._store):
+            return None
+        return bytes(self._memory.read(self._store, address, address + size))
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Whether the bytes fit, in which case they are written."""
+        if address + len(data) > self._memory.data_len(self._store):
+            return False
+        if data:
+            self._memory.write(self._store, data, address)
+        return True
+
+    def read_u32(self, address: int) -> int | None:
+        """A little-endian integer, None if it is not within the memory."""
+        data = self.read(address, 4)
+        return None if data is None else int.from_bytes(data, "little")
+
+    def write_u32(self, address: int, value: int) -> bool:
+        """Whether a little-endian integer fits, in which case it is written."""
+        return self.write(address, value.to_bytes(4, "little"))
+
+    def write_u64(self, address: int, value: int) -> bool:
+        """Whether a little-endian integer fits, in which case it is written."""
+        return self.write(address, value.to_bytes(8, "little"))
+
+    def ensure_pages(self, pages: int) -> None:
+        """Grow the memory to that many pages. Raises wasmtime.WasmtimeError beyond its maximum."""
+        present = self._memory.data_len(self._store) // PAGE
+        if pages > present:
+            self._memory.grow(self._store, pages - present)

@@ -1,0 +1,253 @@
+"""The proxy as a test sees it, whatever it runs on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from pywasm_filter.testing.errors import StepwiseNotSupported
+from pywasm_filter.testing.exchange import Exchange
+from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
+from pywasm_filter.testing.wire import check_framing
+
+Upstream = Response | Callable[[Request], Response]
+"""What lies behind the proxy: one answer for all requests, or a function of the request."""
+
+_DEFAULT_AUTHORITY = "localhost"
+
+
+class Proxy(ABC):
+    """A proxy with one plugin in it.
+
+    All hosts follow Envoy and show the same of an exchange:
+
+    - header names are in lower case, in the order in which Envoy has them;
+    - pseudo-headers and `host` are attributes (`method`, `path`, `authority`, `status`), not headers;
+    - headers that concern one connection (`connection`, `transfer-encoding`, …) are left out;
+    - Envoy's own additions are there: `x-forwarded-proto: http` on the way up, `date` and `server: envoy` on the way
+      down, `content-length` where the body came in one piece. A test had better compare the headers it names;
+    - a body compares as a whole: the bounds of its chunks are exact in the embedded proxy only.
+    """
+
+    def __init__(self) -> None:
+        self.upstream: Upstream = Response(200)
+        """Answers what the filter lets pass; by default 200 with an empty body. May be set at any time."""
+
+    @property
+    @abstractmethod
+    def logs(self) -> list[LogLine]:
+        """What the plugin has logged since its start, the callbacks of its configuration included.
+
+        Each VM runs these once: a line of theirs comes more than once.
+        """
+
+    @property
+    @abstractmethod
+    def notes(self) -> list[str]:
+        """What the proxy itself has to say, such as traps of the VM."""
+
+    @abstractmethod
+    def send(self, request: Request) -> Exchange:
+        """Send a request through the plugin, and the upstream's answer back; see `request`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the plugin."""
+
+    def open(self, method: str, path: str, *, headers: HeadersInput | None = None, end_stream: bool = False) -> Stream:
+        """Begin a request, to be driven step by step: its headers go through the plugin now.
+
+        Raises StepwiseNotSupported where the host cannot do that (a real Envoy).
+        """
+        raise StepwiseNotSupported(
+            f"{type(self).__name__} cannot be driven step by step; limit the test to the embedded proxy with "
+            "@pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: HeadersInput | None = None,
+        body: BodyInput = b"",
+        trailers: HeadersInput | None = None,
+    ) -> Exchange:
+        """Send a request and wait for its end.
+
+        A body in one piece has a content-length, a list is sent chunk by chunk. `host` among the headers is the
+        authority. Raises ValueError for what HTTP/1.1 cannot say, StreamStalled when the filter pauses for good,
+        HostMisuse for what breaks a real proxy, HostcallNotSupported, and what the upstream function raises.
+        """
+        return self.send(outgoing_request(method, path, headers=headers, body=body, trailers=trailers))
+
+    def get(self, path: str = "/", *, headers: HeadersInput | None = None) -> Exchange:
+        """Send a GET."""
+        return self.request("GET", path, headers=headers)
+
+    def head(self, path: str = "/", *, headers: HeadersInput | None = None) -> Exchange:
+        """Send a HEAD."""
+        return self.request("HEAD", path, headers=headers)
+
+    def options(self, path: str = "/", *, headers: HeadersInput | None = None) -> Exchange:
+        """Send an OPTIONS."""
+        return self.request("OPTIONS", path, headers=headers)
+
+    def delete(self, path: str = "/", *, headers: HeadersInput | None = None) -> Exchange:
+        """Send a DELETE."""
+        return self.request("DELETE", path, headers=headers)
+
+    def post(
+        self,
+        path: str = "/",
+        *,
+        headers: HeadersInput | None = None,
+        body: BodyInput = b"",
+        trailers: HeadersInput | None = None,
+    ) -> Exchange:
+        """Send a POST."""
+        return self.request("POST", path, headers=headers, body=body, trailers=trailers)
+
+    def put(
+        self,
+        path: str = "/",
+        *,
+        headers: HeadersInput | None = None,
+        body: BodyInput = b"",
+        trailers: HeadersInput | None = None,
+    ) -> Exchange:
+        """Send a PUT."""
+        return self.request("PUT", path, headers=headers, body=body, trailers=trailers)
+
+    def patch(
+        self,
+        path: str = "/",
+        *,
+        headers: HeadersInput | None = None,
+        body: BodyInput = b"",
+        trailers: HeadersInput | None = None,
+    ) -> Exchange:
+        """Send a PATCH."""
+        return self.request("PATCH", path, headers=headers, body=body, trailers=trailers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _answer(self, request: Request) -> Response:
+        """What the upstream answers. Raises TypeError for anything but a Response, ValueError for bad framing."""
+        response = self.upstream(request) if callable(self.upstream) else self.upstream
+        if not isinstance(response, Response):
+            raise TypeError(f"the upstream is to answer a Response, not {type(response).__name__}")
+        check_framing("response of the upstream", response)
+        return response
+
+
+class Stream(ABC):
+    """A request that a test drives step by step. Each step returns when the plugin has dealt with it."""
+
+    @abstractmethod
+    def send_body(self, chunk: bytes | str, *, end_stream: bool = False) -> None:
+        """Send a chunk of the request's body."""
+
+    @abstractmethod
+    def send_trailers(self, trailers: HeadersInput) -> None:
+        """Send the request's trailers, which end it."""
+
+    @abstractmethod
+    def respond(self, response: Response) -> None:
+        """Answer from the upstream, the whole response at once."""
+
+    @abstractmethod
+    def respond_headers(self, status: int, headers: HeadersInput | None = None, *, end_stream: bool = False) -> None:
+        """Begin an answer from the upstream."""
+
+    @abstractmethod
+    def respond_body(self, chunk: bytes | str, *, end_stream: bool = False) -> None:
+        """Send a chunk of the upstream's body."""
+
+    @abstractmethod
+    def respond_trailers(self, trailers: HeadersInput) -> None:
+        """Send the upstream's trailers, which end its answer."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Go away, as a client does that loses patience."""
+
+    @property
+    @abstractmethod
+    def request_paused(self) -> bool:
+        """Whether the plugin holds the request back."""
+
+    @property
+    @abstractmethod
+    def response_paused(self) -> bool:
+        """Whether the plugin holds the response back."""
+
+    @property
+    @abstractmethod
+    def upstream_request(self) -> Request | None:
+        """The request as far as the upstream has it; None before its headers have passed."""
+
+    @property
+    @abstractmethod
+    def response(self) -> Response | None:
+        """The response as far as the client has it; None before its headers have passed."""
+
+    @property
+    @abstractmethod
+    def ended(self) -> bool:
+        """Whether the stream is over."""
+
+    @property
+    @abstractmethod
+    def exchange(self) -> Exchange:
+        """What has become of the request so far."""
+
+
+def outgoing_request(
+    method: str,
+    path: str,
+    *,
+    headers: HeadersInput | None = None,
+    body: BodyInput = b"",
+    trailers: HeadersInput | None = None,
+) -> Request:
+    """A request as a client sends it; `host` among the headers becomes the authority.
+
+    Raises ValueError for what HTTP/1.1 cannot say.
+    """
+    given = Headers(headers)
+    _check_request_line(method, path)
+    _check_names([*given.raw, *Headers(trailers).raw])
+    request = Request(
+        method,
+        path,
+        headers=given.without("host"),
+        body=body,
+        trailers=trailers,
+        authority=str(given.get("host", _DEFAULT_AUTHORITY)),
+    )
+    check_framing("request", request)
+    return request
+
+
+def _check_request_line(method: str, path: str) -> None:
+    if not method.isascii() or not method.replace("-", "").isalnum():
+        raise ValueError(f"not a method: {method!r}")
+    if not (path.startswith("/") or path == "*") or not path.isascii() or not path.isprintable() or " " in path:
+        raise ValueError(f"not a path: {path!r}; it begins with '/' and has all but printable ASCII escaped")
+    if "#" in path:
+        raise ValueError(f"a path goes out without its fragment: {path!r}; Envoy answers 400")
+
+
+def _check_names(pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    for name, _ in pairs:
+        if name.startswith(b":"):
+            raise ValueError(f"{name.decode('latin-1')!r} is no header of its own: give method, path or host")

@@ -1,0 +1,49 @@
+"""What a message looks like between the parties, the same on every host: framing, headers of one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pywasm_filter.testing.messages import Headers, Message
+
+Pair = tuple[bytes, bytes]
+
+# They concern one connection, or how it carries the message: a test sees neither, so that all hosts show the same.
+_HOP_BY_HOP = frozenset({b"connection", b"host", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
+
+
+def end_to_end_headers(headers: Iterable[Pair]) -> Headers:
+    """The headers without pseudo-headers, `host`, and those that concern one connection."""
+    return Headers(
+        [(name, value) for name, value in headers if not name.startswith(b":") and name.lower() not in _HOP_BY_HOP]
+    )
+
+
+def has_no_body(status: int) -> bool:
+    """Whether responses of that status never have a body."""
+    return status in (204, 304)
+
+
+def framing(headers: Headers, chunks: Sequence[bytes], *, trailers: bool) -> Pair | None:
+    """The framing header that a body gets in HTTP/1.1: content-length for one chunk, chunked for more or trailers.
+
+    None when there is no body, or when the headers have a content-length of their own.
+    """
+    if "content-length" in headers:
+        return None
+    if trailers or len(chunks) > 1:
+        return (b"transfer-encoding", b"chunked")
+    return (b"content-length", b"%d" % len(chunks[0])) if chunks else None
+
+
+def check_framing(what: str, message: Message) -> None:
+    """Raise ValueError when the message brings framing headers that its body belies."""
+    if "transfer-encoding" in message.headers:
+        raise ValueError(f"the {what} must not bring transfer-encoding: the chunks of its body decide")
+    declared = message.headers.get("content-length")
+    if declared is None:
+        return
+    if len(message.trailers):
+        raise ValueError(f"the {what} has trailers, so it cannot have a content-length")
+    if message.chunks and declared != str(len(message.body)):
+        raise ValueError(f"the {what} has content-length {declared} and a body of {len(message.body)} bytes")
