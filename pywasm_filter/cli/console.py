@@ -96,6 +96,7 @@ class Steps:
     def __call__(self, step: str) -> None:
         """A step begins; the one before is over."""
         self._finish()
+        step = step[:1].upper() + step[1:]
         self._current, self._began = step, time.monotonic()
         if not self._output.is_terminal:
             self._output.print(step)
@@ -113,8 +114,10 @@ class Steps:
             self._status.stop()
 
     def _finish(self) -> None:
+        from rich.text import Text
+
         if self._current and self._output.is_terminal:
-            self._output.print(f"{self._current} ({time.monotonic() - self._began:.1f} s)", style="dim")
+            self._output.print(Text(f"{self._current} ({time.monotonic() - self._began:.1f} s)", style="dim"))
         self._current = ""
 
 

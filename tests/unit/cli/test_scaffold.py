@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,19 @@ def test_sources_hold_up_to_ruff_and_the_probe(tmp_path: Path, template: str, na
         run = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stdout + run.stderr
     assert len(probe(project / "filter.py")) == 1
+
+
+@pytest.mark.parametrize("template", KINDS)
+def test_the_projects_own_tests_pass(tmp_path: Path, template: str) -> None:
+    project = tmp_path / "my_filter"
+    create_project(project, template)
+    installed = entry_points(group="pytest11", name="pywasm_filter")
+    plugin = [] if installed else ["-p", "pywasm_filter.testing.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", "-q"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    run = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert " passed" in run.stdout
 
 
 @pytest.mark.parametrize("template", KINDS)
