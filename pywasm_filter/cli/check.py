@@ -41,10 +41,6 @@ def check(
 
 def _findings(path: Path, progress: Steps) -> Iterator[CompileError]:
     from pywasm_compiler.parsing import parse_source, read_source
-    from pywasm_compiler.source import read_source_tree
-
-    from pywasm_filter.build import probe
-    from pywasm_filter.cli.typecheck import type_errors
 
     progress("Checking the source")
     try:
@@ -52,11 +48,33 @@ def _findings(path: Path, progress: Steps) -> Iterator[CompileError]:
     except CompileError as error:
         yield error
         return  # there is nothing to import, and nothing for mypy to read
+    told = set()
+    for finding in _import_errors(path, progress):
+        told.add((finding.file, finding.line))
+        yield finding
+    for finding in _type_errors(path, progress):
+        if (finding.file, finding.line) not in told:  # mypy, too, tells of a module that cannot be found or parsed
+            yield finding
+
+
+def _import_errors(path: Path, progress: Steps) -> Iterator[CompileError]:
+    from pywasm_compiler.source import read_source_tree
+
+    from pywasm_filter.build import probe
+
     try:
         read_source_tree(path)
         progress("Importing the filter in a fresh interpreter")
         probe(path)
     except CompileError as error:
         yield error
+
+
+def _type_errors(path: Path, progress: Steps) -> Iterator[CompileError]:
+    from pywasm_filter.cli.typecheck import type_errors
+
     progress("Checking the types")
-    yield from type_errors(path)
+    try:
+        yield from type_errors(path)
+    except CompileError as error:
+        yield error

@@ -193,6 +193,24 @@ def test_check_finds_everything_at_once(project: Path) -> None:
     assert sorted(path.name for path in project.iterdir()) == ["filter.py"]
 
 
+def test_check_tells_a_mistake_once(project: Path) -> None:
+    (project / "helper.py").write_text("x = (\n")
+    (project / "filter.py").write_text("import helper\n" + ADD_HEADER)
+    result = CliRunner().invoke(app, ["check", "filter.py"])
+    assert "helper.py:1: error: syntax error" in result.stderr
+    assert result.stderr.count("helper.py:1: ") == 1
+
+
+def test_check_when_mypy_itself_fails(project: Path) -> None:
+    (project / "mypy.ini").write_text("[mypy]\nplugins = no_such_plugin\n")
+    (project / "filter.py").write_text("import ssl\n" + ADD_HEADER)
+    result = CliRunner().invoke(app, ["check", "filter.py"])
+    assert result.exit_code == 1
+    assert "filter.py:1: error: the Python" in result.stderr
+    assert "no_such_plugin" in result.stderr
+    assert "2 problems found" in result.stderr
+
+
 def test_check_covers_the_modules_beside_the_filter(project: Path) -> None:
     (project / "helper.py").write_text("def f(x):\n    return x\n")
     (project / "filter.py").write_text("import helper\n" + ADD_HEADER)
