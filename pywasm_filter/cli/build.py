@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 
 def build(
-    path: Annotated[Path, typer.Argument(help="The filter's Python file.", show_default=False)],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The filter's Python file.", show_default=False)],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where to write the module.", show_default="<PATH's name>.wasm"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to write the module; by default filter.wasm here for filter.py.",
+            show_default=False,
+        ),
     ] = None,
     engine: Annotated[str, typer.Option(help="What compiles the filter.")] = "cpython",
     strip: Annotated[

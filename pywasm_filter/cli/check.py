@@ -13,7 +13,7 @@ from pywasm_filter.cli.console import JsonOption, Steps, console, error_to_json,
 
 
 def check(
-    path: Annotated[Path, typer.Argument(help="The filter's Python file.", show_default=False)],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The filter's Python file.", show_default=False)],
     json: JsonOption = False,
 ) -> None:
     """Find mistakes in a filter without building it.

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A WebAssembly module.", show_default=False)], json: JsonOption = False
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A WebAssembly module.", show_default=False)],
+    json: JsonOption = False,
 ) -> None:
     """Show what a Proxy-Wasm module asks of its host, its sizes, and which hosts can load it.
 

@@ -12,7 +12,8 @@ from pywasm_filter.cli.console import console
 
 def new(
     directory: Annotated[
-        Path, typer.Argument(help="The directory to make; its name is the project's.", show_default=False)
+        Path,
+        typer.Argument(metavar="DIR", help="The directory to make; its name is the project's.", show_default=False),
     ],
     template: Annotated[str, typer.Option(help="http: headers, with configuration. minimal: a single class.")] = "http",
 ) -> None:

@@ -15,6 +15,7 @@ from pywasm_filter.testing import (
     EmbeddedProxy,
     Exchange,
     GuestLoadError,
+    HostcallNotSupported,
     LogLine,
     PluginConfigurationError,
     PluginSettings,
@@ -22,6 +23,7 @@ from pywasm_filter.testing import (
     Request,
     Response,
     StreamReset,
+    StreamStalled,
 )
 from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.guests.inprocess import InProcessGuest
@@ -97,8 +99,7 @@ def run_trial(path: Path, request: Request, upstream: Response, settings: Plugin
     try:
         exchange = _exchange(proxy, request, upstream)
     except ProxyTestError as error:
-        remedy = "see the filter's log" if proxy.logs else "give the stream an end: CONTINUE, or a local response"
-        raise CompileError(str(error), path, remedy=remedy, detail=_lines(proxy.logs)) from error
+        raise CompileError(str(error), path, remedy=_remedy(error), detail=_lines(proxy.logs)) from error
     received = _response(exchange)
     return Trial(
         sent=request,
@@ -116,6 +117,19 @@ def _exchange(proxy: EmbeddedProxy, request: Request, upstream: Response) -> Exc
     with proxy:
         proxy.upstream = upstream
         return proxy.send(request)
+
+
+def _remedy(error: ProxyTestError) -> str:
+    match error:
+        case StreamStalled():
+            return (
+                "return Action.CONTINUE, or answer with send_local_response; if Envoy's configuration sets "
+                "allow_on_headers_stop_iteration, pass --allow-on-headers-stop-iteration"
+            )
+        case HostcallNotSupported():
+            return "build the filter and run it in a real Envoy"
+        case _:
+            return "correct what the filter does to the message"
 
 
 def _lines(logs: Iterable[LogLine]) -> str:

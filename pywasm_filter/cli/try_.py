@@ -17,8 +17,10 @@ _OF_THE_UPSTREAM = "The upstream's answer"
 
 
 def try_(
-    path: Annotated[Path, typer.Argument(help="A filter's Python file, or a built module.", show_default=False)],
-    target: Annotated[str, typer.Argument(metavar="[URL]", help="Path or URL to request.")] = "/",
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A filter's Python file, or a built module.", show_default=False)
+    ],
+    target: Annotated[str, typer.Argument(metavar="URL", help="Path or URL to request.")] = "/",
     method: Annotated[
         str | None, typer.Option("--request", "-X", metavar="METHOD", help="GET, or POST with -d.", show_default=False)
     ] = None,

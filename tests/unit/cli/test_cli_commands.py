@@ -352,6 +352,7 @@ class Mine(HttpContext):
     result = CliRunner().invoke(app, ["try", "filter.py"])
     assert result.exit_code == 1
     assert "PAUSE" in result.stderr
+    assert "pass --allow-on-headers-stop-iteration" in result.stderr
     assert "| [info] pausing" in result.stderr
 
 
