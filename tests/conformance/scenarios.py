@@ -102,8 +102,15 @@ def reroute(stream: Scenarios, end_of_stream: bool) -> Action:
 
 
 def replace_all_headers(stream: Scenarios, end_of_stream: bool) -> Action:
-    kept = [(name, value) for name, value in stream.request.headers.raw if name.startswith(b":")]
+    # Envoy needs the pseudo-headers and x-forwarded-proto to route the request.
+    needed = (b":", b"x-forwarded-proto")
+    kept = [(name, value) for name, value in stream.request.headers.raw if name.startswith(needed)]
     stream.request.headers.raw = [*kept, (b"x-only", b"1"), (b"x-only", b"2")]
+    return Action.CONTINUE
+
+
+def remove_header(stream: Scenarios, end_of_stream: bool) -> Action:
+    stream.request.headers.discard(stream.request.headers.pop("x-remove") or "none")
     return Action.CONTINUE
 
 
@@ -259,6 +266,7 @@ STEPS: dict[tuple[str, str], Any] = {
     ("edit-headers", "response_headers"): edit_response_headers,
     ("reroute", "request_headers"): reroute,
     ("replace-all-headers", "request_headers"): replace_all_headers,
+    ("remove-header", "request_headers"): remove_header,
     ("trailers", "request_trailers"): edit_trailers,
     ("trailers", "response_trailers"): edit_response_trailers,
     ("stream", "request_headers"): drop_length,

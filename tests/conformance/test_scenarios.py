@@ -75,6 +75,16 @@ def test_all_headers_can_be_replaced_at_once(proxy: Proxy) -> None:
     assert "x-other" not in exchange.upstream_request.headers
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [(":path", 404), ("x-forwarded-proto", 404), (":method", 503), (":authority", 503), (":scheme", 200)],
+)
+def test_a_request_without_what_routing_needs_is_not_routed(proxy: Proxy, name: str, status: int) -> None:
+    exchange = run(proxy, "remove-header", headers={"x-remove": name})
+    assert exchange.response.status == status
+    assert (exchange.upstream_request is not None) == (status == 200)
+
+
 def test_trailers_are_edited_both_ways(proxy: Proxy) -> None:
     proxy.upstream = Response(200, body=[b"a", b"b"], trailers={"x-checksum": "2"})
     exchange = run(proxy, "trailers", "POST", body=[b"a", b"b"], trailers={"x-checksum": "1", "x-removed": "x"})
