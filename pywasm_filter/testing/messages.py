@@ -81,11 +81,12 @@ class Headers:
         return Headers([pair for pair in self._raw if pair[0].lower() not in dropped])
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, (Headers, Mapping, list, tuple)):
+        if not isinstance(other, (Headers, Mapping, list)):
             return NotImplemented
         return self._by_name() == Headers(other)._by_name()
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(frozenset((name, tuple(values)) for name, values in self._by_name().items()))
 
     def __repr__(self) -> str:
         return f"Headers({self.items()!r})"
@@ -144,7 +145,8 @@ class Message:
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Message) and self._fields() == other._fields()
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(self._fields())
 
 
 class Request(Message):

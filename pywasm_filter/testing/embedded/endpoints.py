@@ -19,6 +19,8 @@ from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
 
 Reply = Callable[[LocalReply], None]
 
+_BODYLESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
+
 
 class Router:
     """Takes what the filter lets pass of the request."""
@@ -38,7 +40,7 @@ class Router:
 
     def take_headers(self, headers: RequestHeaderMap, end_stream: bool) -> None:
         """Route the request, unless the filter has removed what that needs."""
-        if headers.get(b":path") is None:
+        if headers.get(b":path") is None or headers.get(b"x-forwarded-proto") is None:
             self._reply(LocalReply(404, details="route_not_found"))
             return
         if headers.get(b":method") is None:
@@ -47,6 +49,8 @@ class Router:
             return
         self._info.upstream_attempts = 1
         self._headers = list(headers)
+        if end_stream and headers.get(b":method") not in _BODYLESS_METHODS and headers.get(b"content-length") is None:
+            self._headers.append((b"content-length", b"0"))
         self._end(end_stream)
 
     def take_body(self, data: BodyBuffer, end_stream: bool) -> None:

@@ -15,8 +15,6 @@ from pywasm_filter.testing.embedded.unsupported import UnsupportedHostcalls
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import HostcallNotSupported, HostMisuse
 
-_U32 = 1 << 32
-
 # Foreign functions that Envoy has; others it does not find either.
 _FOREIGN_FUNCTIONS = frozenset(
     {
@@ -77,11 +75,7 @@ class Host(UnsupportedHostcalls):
         if buffer_type > max(BufferType):
             return Status.BAD_ARGUMENT, b""
         buffer = self._vm.context().buffer(BufferType(buffer_type))
-        if buffer is None:
-            return Status.NOT_FOUND, b""
-        if start + max_size >= _U32:
-            return Status.BAD_ARGUMENT, b""
-        return Status.OK, buffer.read(start, max_size)
+        return (Status.NOT_FOUND, b"") if buffer is None else (Status.OK, buffer.read(start, max_size))
 
     def proxy_get_buffer_status(self, buffer_type: int, /) -> tuple[int, int, int]:
         """Size of a buffer."""

@@ -226,11 +226,12 @@ class EmbeddedStream(Stream):
 
 def _request_map(request: Request) -> RequestHeaderMap:
     """The headers as the first filter of Envoy sees them."""
+    forwarded = request.headers.get("x-forwarded-proto")
     pseudo = [
         (b":authority", request.authority),
         (b":path", request.path),
         (b":method", request.method),
-        (b":scheme", request.scheme),
+        (b":scheme", forwarded if forwarded in ("http", "https") else request.scheme),
     ]
     own = framing(request.headers, request.chunks, trailers=bool(request.trailers))
     given = [*request.headers.raw, *([] if own is None else [own])]

@@ -63,9 +63,9 @@ class InProcessGuest:
             hostcalls.bind(previous)
 
 
-# What Python starts with. A test runner may well have turned warnings into errors, which a VM knows nothing of.
-_WARNING_FILTERS: list[tuple[str, None, type[Warning], str | None, int]] = [
-    ("default", None, DeprecationWarning, "__main__", 0),
+# What Python starts with, as far as it concerns imported modules. A test runner may well have turned warnings into
+# errors, which a VM knows nothing of.
+_WARNING_FILTERS: list[tuple[str, None, type[Warning], None, int]] = [
     ("ignore", None, DeprecationWarning, None, 0),
     ("ignore", None, PendingDeprecationWarning, None, 0),
     ("ignore", None, ImportWarning, None, 0),
@@ -77,7 +77,7 @@ _WARNING_FILTERS: list[tuple[str, None, type[Warning], str | None, int]] = [
 def _own_warning_filters() -> Iterator[None]:
     # Not catch_warnings: that would forget which warnings have been shown already.
     saved = warnings.filters
-    warnings.filters = list(_WARNING_FILTERS)  # type: ignore[assignment]
+    warnings.filters = list(_WARNING_FILTERS)
     try:
         yield
     finally:

@@ -1,0 +1,799 @@
+"""The embedded proxy does what a real Envoy does: the same raw module, the same exchange, on both.
+
+The modules are written in WAT, so that nothing but the host is under test. Each logs its callbacks with their
+arguments (`H 5 1`: on_request_headers with 5 headers and the end of the stream), and the status and result of the
+hostcalls that a scenario makes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wasmtime
+
+from pywasm_filter.testing import EmbeddedProxy, PluginSettings, Proxy, Response, StreamReset, StreamStalled
+from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
+from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+
+# Callbacks by the letter under which they are logged: name, number of parameters, whether there is a result.
+CALLBACKS = {
+    "K": ("proxy_on_configure", 2, True),
+    "C": ("proxy_on_context_create", 2, False),
+    "H": ("proxy_on_request_headers", 3, True),
+    "B": ("proxy_on_request_body", 3, True),
+    "T": ("proxy_on_request_trailers", 2, True),
+    "h": ("proxy_on_response_headers", 3, True),
+    "b": ("proxy_on_response_body", 3, True),
+    "t": ("proxy_on_response_trailers", 2, True),
+    "L": ("proxy_on_log", 1, False),
+    "D": ("proxy_on_done", 1, True),
+    "X": ("proxy_on_delete", 1, False),
+}
+
+IMPORTS = {
+    "proxy_log": 3,
+    "proxy_get_header_map_size": 2,
+    "proxy_get_header_map_pairs": 3,
+    "proxy_set_header_map_pairs": 3,
+    "proxy_get_header_map_value": 5,
+    "proxy_add_header_map_value": 5,
+    "proxy_replace_header_map_value": 5,
+    "proxy_remove_header_map_value": 3,
+    "proxy_get_buffer_bytes": 5,
+    "proxy_get_buffer_status": 3,
+    "proxy_set_buffer_bytes": 5,
+    "proxy_continue_stream": 1,
+    "proxy_close_stream": 1,
+    "proxy_send_local_response": 8,
+    "proxy_get_property": 4,
+    "proxy_set_property": 4,
+    "proxy_set_effective_context": 1,
+    "proxy_get_shared_data": 5,
+    "proxy_set_shared_data": 5,
+    "proxy_done": 0,
+}
+
+HELPERS = """
+ (memory (export "memory") 8)
+ (global $heap (mut i32) (i32.const 200000))
+ (global $end (mut i32) (i32.const 1024))
+ (func (export "proxy_abi_version_0_2_1"))
+ (func (export "malloc") (param $n i32) (result i32) (local $at i32)
+  (local.set $at (global.get $heap))
+  (global.set $heap (i32.add (global.get $heap) (local.get $n)))
+  (local.get $at))
+ (func $char (param $c i32)
+  (i32.store8 (global.get $end) (local.get $c))
+  (global.set $end (i32.add (global.get $end) (i32.const 1))))
+ (func $number (param $n i32)
+  (if (i32.ge_u (local.get $n) (i32.const 10)) (then (call $number (i32.div_u (local.get $n) (i32.const 10)))))
+  (call $char (i32.add (i32.const 48) (i32.rem_u (local.get $n) (i32.const 10)))))
+ (func $show (param $at i32) (param $n i32)
+  (drop (call $proxy_log (i32.const 2) (local.get $at) (local.get $n))))
+ (func $note (param $letter i32) (param $a i32) (param $b i32)
+  (global.set $heap (i32.const 200000))
+  (global.set $end (i32.const 1024))
+  (call $char (local.get $letter)) (call $char (i32.const 32)) (call $number (local.get $a))
+  (call $char (i32.const 32)) (call $number (local.get $b))
+  (call $show (i32.const 1024) (i32.sub (global.get $end) (i32.const 1024))))
+ (func $result (param $letter i32) (param $status i32)
+  (call $note (local.get $letter) (local.get $status) (i32.load (i32.const 516)))
+  (if (i32.eqz (local.get $status)) (then (call $show (i32.load (i32.const 512)) (i32.load (i32.const 516)))))
+  (i64.store (i32.const 512) (i64.const 0)))
+"""
+
+
+class Pool:
+    """Strings in the module's memory."""
+
+    def __init__(self) -> None:
+        self._end = 4096
+        self._addresses: dict[bytes, int] = {}
+
+    def __call__(self, text: str | bytes) -> str:
+        """Address and size of a string, as two operands."""
+        data = text.encode() if isinstance(text, str) else text
+        if data not in self._addresses:
+            self._addresses[data] = self._end
+            self._end += len(data)
+        return f"(i32.const {self._addresses[data]}) (i32.const {len(data)})"
+
+    def segments(self) -> str:
+        return "\n".join(
+            f'(data (i32.const {address}) "{"".join(f"{chr(92)}{byte:02x}" for byte in data)}")'
+            for data, address in self._addresses.items()
+        )
+
+
+pool = Pool()
+
+
+def note(letter: str, expression: str) -> str:
+    return f"(call $note (i32.const {ord(letter)}) {expression} (i32.const 0))"
+
+
+def result(letter: str, call: str) -> str:
+    """Make a hostcall that returns a buffer: log its status, and the buffer."""
+    return f"(call $result (i32.const {ord(letter)}) {call})"
+
+
+def reply(status: int = 403, body: str = "local body", headers: bytes = b"", grpc_status: int = -1) -> str:
+    operands = f"(i32.const {status}) {pool('de tails')} {pool(body)} {pool(headers)} (i32.const {grpc_status})"
+    return note("R", f"(call $proxy_send_local_response {operands})")
+
+
+def resume(stream_type: int) -> str:
+    return note("C", f"(call $proxy_continue_stream (i32.const {stream_type}))")
+
+
+def close(stream_type: int) -> str:
+    return note("c", f"(call $proxy_close_stream (i32.const {stream_type}))")
+
+
+def get(map_type: int, name: str) -> str:
+    return result("G", f"(call $proxy_get_header_map_value (i32.const {map_type}) {pool(name)} {OUT})")
+
+
+def add(map_type: int, name: str, value: str | bytes) -> str:
+    return note("A", f"(call $proxy_add_header_map_value (i32.const {map_type}) {pool(name)} {pool(value)})")
+
+
+def replace(map_type: int, name: str, value: str) -> str:
+    return note("P", f"(call $proxy_replace_header_map_value (i32.const {map_type}) {pool(name)} {pool(value)})")
+
+
+def remove(map_type: int, name: str) -> str:
+    return note("M", f"(call $proxy_remove_header_map_value (i32.const {map_type}) {pool(name)})")
+
+
+def dump(map_type: int) -> str:
+    size = f"(call $proxy_get_header_map_size (i32.const {map_type}) (i32.const 516))"
+    pairs = f"(call $proxy_get_header_map_pairs (i32.const {map_type}) {OUT})"
+    return f"(call $note (i32.const 83) {size} (i32.load (i32.const 516)))" + result("W", pairs)
+
+
+def assign(map_type: int, pairs: bytes) -> str:
+    return note("N", f"(call $proxy_set_header_map_pairs (i32.const {map_type}) {pool(pairs)})")
+
+
+def body(buffer: int, start: int = 0, size: int = 99) -> str:
+    operands = f"(i32.const {buffer}) (i32.const {start}) (i32.const {size}) {OUT}"
+    status = f"(call $proxy_get_buffer_status (i32.const {buffer}) (i32.const 516) (i32.const 520))"
+    length = f"(call $note (i32.const 90) {status} (i32.load (i32.const 516)))"
+    return length + result("F", f"(call $proxy_get_buffer_bytes {operands})")
+
+
+def edit(buffer: int, start: int, size: int, data: str = "NEW") -> str:
+    operands = f"(i32.const {buffer}) (i32.const {start}) (i32.const {size}) {pool(data)}"
+    return note("Y", f"(call $proxy_set_buffer_bytes {operands})")
+
+
+def attribute(*path: str) -> str:
+    return result("Q", f"(call $proxy_get_property {pool(chr(0).join(path))} {OUT})")
+
+
+def attribute_size(*path: str) -> str:
+    """For what differs from host to host and time to time."""
+    status = f"(call $proxy_get_property {pool(chr(0).join(path))} {OUT})"
+    return f"(call $note (i32.const 113) {status} (i32.load (i32.const 516)))(i64.store (i32.const 512) (i64.const 0))"
+
+
+def set_attribute(path: str, value: str | bytes) -> str:
+    return note("q", f"(call $proxy_set_property {pool(path)} {pool(value)})")
+
+
+def set_shared(value: str, cas: str) -> str:
+    return note("s", f"(call $proxy_set_shared_data {pool('k')} {pool(value)} {cas})")
+
+
+def at_end(code: str) -> str:
+    return f"(if (local.get 2) (then {code}))"
+
+
+def before_end(code: str) -> str:
+    return f"(if (i32.eqz (local.get 2)) (then {code}))"
+
+
+def pairs_bytes(*pairs: tuple[bytes, bytes]) -> bytes:
+    words = [len(pairs), *(len(text) for pair in pairs for text in pair)]
+    return b"".join(word.to_bytes(4, "little") for word in words) + b"".join(
+        text + b"\0" for pair in pairs for text in pair
+    )
+
+
+OUT = "(i32.const 512) (i32.const 516)"
+SHARED = f"(call $proxy_get_shared_data {pool('k')} {OUT} (i32.const 520))"
+CONTINUE_AT_END = at_end("(return (i32.const 0))")
+TRAP = "unreachable"
+PAUSE = 1
+
+POST: dict[str, Any] = {"method": "POST", "body": [b"abc", b"defg"]}
+POST_ONE: dict[str, Any] = {"method": "POST", "body": b"abc"}
+POST_TRAILERS: dict[str, Any] = {**POST, "trailers": {"x-t": "1"}}
+CHUNKED = Response(200, body=[b"hello", b"world"])
+WITH_TRAILERS = Response(200, body=[b"hello", b"world"], trailers={"x-r": "1"})
+LARGE = Response(200, body=[b"x" * 600, b"y" * 600])
+ALLOW: dict[str, Any] = {"allow_on_headers_stop_iteration": True}
+SMALL: dict[str, Any] = {"buffer_limit_bytes": 1000}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`returns` and `code` say what a callback, by its letter, returns and does."""
+
+    returns: dict[str, int] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
+    response: Response = CHUNKED
+    settings: dict[str, Any] = field(default_factory=dict)
+    repeat: int = 1
+
+    def module(self) -> bytes:
+        imports = "\n".join(
+            f'(import "env" "{name}" (func ${name} (param {"i32 " * count}) (result i32)))'
+            for name, count in IMPORTS.items()
+        )
+        callbacks = "\n".join(self._callback(letter) for letter in CALLBACKS)
+        return bytes(wasmtime.wat2wasm(f"(module {imports} {HELPERS} {callbacks} {pool.segments()})"))
+
+    def _callback(self, letter: str) -> str:
+        name, params, has_result = CALLBACKS[letter]
+        returned = self.returns.get(letter, 1 if letter in "DK" else 0)
+        # Context ids and the size of the configuration differ; headers and bodies are told.
+        told = [
+            f"(local.get {index})" if index < params and letter not in "CK" else "(i32.const 0)" for index in (1, 2)
+        ]
+        return (
+            f'(func (export "{name}") (param {"i32 " * params}) {"(result i32)" if has_result else ""}'
+            f"(call $note (i32.const {ord(letter)}) {' '.join(told)})"
+            f"{self.code.get(letter, '')} {f'(i32.const {returned})' if has_result else ''})"
+        )
+
+
+SCENARIOS = {
+    # --- the order of callbacks ---
+    "get": Scenario(),
+    "get, empty response": Scenario(response=Response(200)),
+    "get, response in one piece": Scenario(response=Response(200, body=b"hello")),
+    "post": Scenario(request=POST),
+    "post in one piece": Scenario(request=POST_ONE),
+    "post, trailers": Scenario(request=POST_TRAILERS, response=WITH_TRAILERS),
+    "delete": Scenario(request={"method": "DELETE"}),
+    "options": Scenario(request={"method": "OPTIONS"}),
+    "post without body": Scenario(request={"method": "POST"}),
+    "post with content-length 0": Scenario(request={"method": "POST", "headers": {"content-length": "0"}}),
+    "head": Scenario(request={"method": "HEAD"}, response=Response(200, body=b"hello")),
+    "204": Scenario(response=Response(204)),
+    "304": Scenario(response=Response(304, headers={"etag": "x"})),
+    "500 of the upstream": Scenario(response=Response(500, body=b"oops")),
+    # --- pausing ---
+    "body held until its end": Scenario({"B": PAUSE, "b": PAUSE}, {"B": CONTINUE_AT_END, "b": CONTINUE_AT_END}, POST),
+    "body held until the trailers": Scenario({"B": PAUSE, "b": PAUSE}, {}, POST_TRAILERS, WITH_TRAILERS),
+    "body held for good": Scenario({"B": PAUSE}, {}, POST),
+    "response body held for good": Scenario({"b": PAUSE}),
+    "headers paused, body": Scenario({"H": PAUSE}, {}, POST),
+    "headers paused, no body": Scenario({"H": PAUSE}),
+    "response headers paused": Scenario({"h": PAUSE}),
+    "headers paused and allowed, body passes": Scenario({"H": PAUSE, "h": PAUSE}, {}, POST, settings=ALLOW),
+    "headers paused and allowed, body held": Scenario(
+        {"H": PAUSE, "B": PAUSE, "h": PAUSE, "b": PAUSE},
+        {"B": CONTINUE_AT_END, "b": CONTINUE_AT_END},
+        POST,
+        settings=ALLOW,
+    ),
+    "headers paused and allowed, trailers pass": Scenario(
+        {"H": PAUSE, "B": PAUSE, "h": PAUSE, "b": PAUSE}, {}, POST_TRAILERS, WITH_TRAILERS, ALLOW
+    ),
+    "headers paused and allowed, no body": Scenario({"H": PAUSE}, settings=ALLOW),
+    "trailers paused": Scenario({"T": PAUSE}, {}, POST_TRAILERS),
+    "response trailers paused": Scenario({"t": PAUSE}, {}, {}, WITH_TRAILERS),
+    "body dropped": Scenario({"B": 3, "b": 3}, {"B": CONTINUE_AT_END, "b": CONTINUE_AT_END}, POST),
+    "body held by watermark": Scenario({"B": 2, "b": 2}, {"B": CONTINUE_AT_END, "b": CONTINUE_AT_END}, POST),
+    "headers return 2": Scenario({"H": 2, "h": 2}, {}, POST),
+    "headers return 3": Scenario({"H": 3}, {}, POST),
+    "headers return 5": Scenario({"H": 5}, {}, POST),
+    "body returns 4": Scenario({"B": 4}, {}, POST),
+    # --- continuing ---
+    "continue within paused headers, no body": Scenario({"H": PAUSE}, {"H": resume(0)}),
+    "continue within paused headers, body": Scenario({"H": PAUSE}, {"H": resume(0)}, POST),
+    "continue within each paused body": Scenario({"B": PAUSE}, {"B": resume(0)}, POST),
+    "continue within the last paused body": Scenario({"B": PAUSE}, {"B": at_end(resume(0))}, POST),
+    "continue within a body that continues": Scenario({}, {"B": resume(0), "b": resume(1)}, POST),
+    "continue within paused trailers": Scenario({"T": PAUSE}, {"T": resume(0)}, POST_TRAILERS),
+    "continue the request from the response": Scenario({}, {"h": resume(0)}, POST),
+    "continue within paused response headers": Scenario({"h": PAUSE}, {"h": resume(1)}, response=Response(200)),
+    "continue the other types": Scenario({}, {"H": resume(2) + resume(3) + resume(4)}),
+    # --- limits ---
+    "request too large": Scenario(
+        {"B": PAUSE},
+        {"B": CONTINUE_AT_END},
+        {"method": "POST", "body": [b"x" * 600, b"y" * 600, b"z" * 600]},
+        settings=SMALL,
+    ),
+    "request too large in one piece": Scenario(
+        {"B": PAUSE}, {}, {"method": "POST", "body": b"x" * 1001}, settings=SMALL
+    ),
+    "request just small enough": Scenario(
+        {"B": PAUSE}, {"B": CONTINUE_AT_END}, {"method": "POST", "body": b"x" * 1000}, settings=SMALL
+    ),
+    "request too large behind paused headers": Scenario(
+        {"H": 3}, {}, {"method": "POST", "body": [b"x" * 600, b"y" * 600]}, settings=SMALL
+    ),
+    "request blocked behind paused headers": Scenario(
+        {"H": 4}, {}, {"method": "POST", "body": [b"x" * 600, b"y" * 600, b"z" * 600]}, settings=SMALL
+    ),
+    "request blocked by watermark": Scenario(
+        {"B": 2}, {}, {"method": "POST", "body": [b"x" * 600, b"y" * 600, b"z" * 600]}, settings=SMALL
+    ),
+    "large request not held": Scenario({}, {}, {"method": "POST", "body": [b"x" * 600, b"y" * 600]}, settings=SMALL),
+    "response too large": Scenario({"b": PAUSE}, {}, {}, LARGE, SMALL),
+    "response too large, headers held": Scenario({"h": PAUSE, "b": PAUSE}, {}, {}, LARGE, {**SMALL, **ALLOW}),
+    "response blocked behind paused headers": Scenario({"h": PAUSE}, {}, {}, LARGE, SMALL),
+    # --- local replies ---
+    "reply to headers": Scenario({"H": PAUSE}, {"H": reply()}, POST),
+    "reply to headers and continue": Scenario({}, {"H": reply()}, POST),
+    "two replies": Scenario({"H": PAUSE}, {"H": reply(401, "first") + reply(402, "second")}),
+    "reply without body": Scenario({"H": PAUSE}, {"H": reply(body="")}),
+    "reply to head": Scenario({"H": PAUSE}, {"H": reply()}, {"method": "HEAD"}),
+    "reply to grpc": Scenario(
+        {"H": PAUSE},
+        {"H": reply(body="100% bad\n"), "h": dump(2)},
+        {**POST, "headers": {"content-type": "application/grpc"}},
+    ),
+    "reply to grpc with status": Scenario(
+        {"H": PAUSE}, {"H": reply(grpc_status=5)}, {**POST, "headers": {"content-type": "application/grpc+proto"}}
+    ),
+    "reply with headers": Scenario(
+        {"H": PAUSE},
+        {
+            "H": reply(
+                headers=pairs_bytes(
+                    (b"Content-Type", b"text/html"), (b"x-d", b"1"), (b"x-d", b"2"), (b"content-length", b"99")
+                )
+            ),
+            "h": dump(2),
+        },
+    ),
+    "reply with headers, without body": Scenario(
+        {"H": PAUSE},
+        {"H": reply(body="", headers=pairs_bytes((b"content-type", b"text/html"), (b"x-d", b"1"))), "h": dump(2)},
+    ),
+    "reply with malformed headers": Scenario({"H": PAUSE}, {"H": reply(headers=b"\2\0\0\0garbage"), "h": dump(2)}),
+    "reply 204 with a body": Scenario({"H": PAUSE}, {"H": reply(204)}),
+    "reply with status 999": Scenario({"H": PAUSE}, {"H": reply(999)}),
+    "reply to the body": Scenario({"B": PAUSE}, {"B": reply()}, POST),
+    "reply at the end of a body that has left": Scenario({}, {"B": at_end(reply())}, POST),
+    "reply to trailers": Scenario({}, {"T": reply()}, POST_TRAILERS),
+    "reply in place of response headers": Scenario({}, {"h": reply()}),
+    "reply in place of paused response headers": Scenario({"h": PAUSE}, {"h": reply()}),
+    "reply in a response body that has begun": Scenario({}, {"b": reply()}),
+    "reply in place of a held response": Scenario({"h": PAUSE, "b": PAUSE}, {"b": at_end(reply())}, settings=ALLOW),
+    "reply in response trailers": Scenario({}, {"t": reply()}, {}, WITH_TRAILERS),
+    "reply to a reply": Scenario({"H": PAUSE}, {"H": reply(), "h": reply(500, "again")}),
+    "reply edited in the response callbacks": Scenario(
+        {"H": PAUSE}, {"H": reply(), "h": add(2, "x-a", "1") + remove(2, "content-length"), "b": edit(1, 999, 0)}
+    ),
+    "reply in the root context": Scenario({}, {"K": reply()}),
+    # --- resets ---
+    "close the request": Scenario({}, {"H": close(0)}, POST),
+    "close the response in the request": Scenario({}, {"H": close(1)}, POST),
+    "close in the request body": Scenario({}, {"B": close(0)}, POST),
+    "close in the response": Scenario({}, {"h": close(1)}, POST),
+    "close in the response body": Scenario({}, {"b": close(1)}, POST),
+    "close the other types": Scenario({}, {"H": close(2) + close(3) + close(4)}),
+    # --- traps ---
+    **{
+        f"trap in {CALLBACKS[letter][0]}": Scenario({}, {letter: TRAP}, POST_TRAILERS, WITH_TRAILERS, repeat=2)
+        for letter in "HBThbtLDX"
+    },
+    "trap, then fail open": Scenario(
+        {}, {"H": TRAP}, POST_TRAILERS, WITH_TRAILERS, settings={"fail_open": True}, repeat=2
+    ),
+    "trap in the response, then fail open": Scenario(
+        {}, {"b": TRAP}, POST_TRAILERS, WITH_TRAILERS, settings={"fail_open": True}, repeat=2
+    ),
+    "reply, then trap": Scenario({}, {"H": reply() + TRAP}, POST),
+    # --- header maps ---
+    "request headers read": Scenario(
+        {},
+        {"H": dump(0)},
+        {
+            **POST_ONE,
+            "path": "/p?q=1",
+            "headers": [
+                ("x-a", "0"),
+                ("accept", "*/*"),
+                ("User-Agent", "me"),
+                ("x-a", "9"),
+                ("accept", "a/b"),
+                ("cookie", "a=b"),
+                ("cookie", "c=d"),
+                ("x-forwarded-proto", "https"),
+                ("x-envoy-retry-on", "5xx"),
+                ("x-raw", b"\xff\xe9"),
+            ],
+        },
+    ),
+    "response headers read": Scenario(
+        {},
+        {"h": dump(2)},
+        {},
+        Response(
+            201,
+            headers=[
+                ("X-B", "1"),
+                ("set-cookie", "a"),
+                ("x-b", "2"),
+                ("set-cookie", "b"),
+                ("vary", "1"),
+                ("vary", "2"),
+            ],
+            body=b"x",
+        ),
+    ),
+    "headers added": Scenario(
+        {},
+        {
+            "H": add(0, "X-A", "1")
+            + add(0, "x-a", "2")
+            + add(0, "x-forwarded-for", "1")
+            + add(0, "x-forwarded-for", "2")
+            + dump(0)
+        },
+    ),
+    "headers replaced": Scenario(
+        {},
+        {
+            "H": replace(0, "x-a", "new")
+            + replace(0, ":path", "/new")
+            + replace(0, "x-n", "n")
+            + replace(0, "Host", "other")
+            + dump(0),
+            "h": replace(2, ":status", "202") + dump(2),
+        },
+        {"headers": [("x-a", "1"), ("x-b", "2"), ("x-a", "3")]},
+    ),
+    "headers removed": Scenario(
+        {},
+        {"H": remove(0, "X-A") + remove(0, "absent") + dump(0)},
+        {"headers": [("x-a", "1"), ("x-a", "3"), ("x-b", "")]},
+    ),
+    "headers assigned": Scenario(
+        {},
+        {
+            "H": assign(
+                0,
+                pairs_bytes(
+                    (b":path", b"/n"),
+                    (b"X-N", b"1"),
+                    (b":method", b"PUT"),
+                    (b":authority", b"a"),
+                    (b":scheme", b"http"),
+                    (b"x-n", b"2"),
+                ),
+            )
+            + dump(0)
+        },
+    ),
+    "header values read": Scenario(
+        {},
+        {
+            "H": get(0, "x-a")
+            + get(0, "X-A")
+            + get(0, "host")
+            + get(0, "absent")
+            + get(0, "accept")
+            + get(1, "x")
+            + get(2, "x")
+            + get(4, "x")
+            + get(6, "x")
+            + get(8, "x")
+        },
+        {"headers": [("x-a", "1"), ("x-a", "2"), ("accept", "a"), ("accept", "b"), ("host", "h")]},
+    ),
+    "maps outside of their callbacks": Scenario(
+        {},
+        {
+            "B": get(0, ":path") + add(0, "x", "y") + dump(0) + get(2, ":status"),
+            "h": get(0, ":path") + add(0, "x", "y") + dump(0),
+            "b": get(2, ":status") + add(2, "x", "y"),
+            "L": get(0, ":path")
+            + add(0, "x", "y")
+            + get(1, "x-t")
+            + get(2, ":status")
+            + get(3, "x-r")
+            + get(3, "no")
+            + body(0)
+            + body(1),
+            "D": get(0, ":path") + add(2, "x", "y"),
+            "X": get(0, ":path"),
+        },
+        POST_TRAILERS,
+        WITH_TRAILERS,
+    ),
+    "maps stay while paused": Scenario(
+        {"H": PAUSE},
+        {"B": get(0, ":path") + add(0, "x-late", "1"), "h": get(0, ":path") + add(0, "x-too-late", "1")},
+        POST,
+        settings=ALLOW,
+    ),
+    "maps go with continue": Scenario({"H": PAUSE}, {"H": get(0, ":path") + resume(0) + get(0, ":path") + dump(0)}),
+    "trailers read and edited": Scenario(
+        {},
+        {"T": dump(1) + add(1, "x-n", "1") + remove(1, "x-t"), "t": dump(3) + replace(3, "x-r", "2")},
+        POST_TRAILERS,
+        WITH_TRAILERS,
+    ),
+    "trailers created": Scenario(
+        {}, {"B": at_end(add(1, "x-n", "1")), "b": at_end(add(3, "x-n", "1") + dump(3))}, POST
+    ),
+    "trailers created before the end": Scenario({}, {"B": before_end(add(1, "x-n", "1")), "H": add(1, "x", "1")}, POST),
+    "trailers created behind a held body": Scenario(
+        {"B": PAUSE, "b": PAUSE},
+        {"B": at_end(add(1, "x-n", "1")) + CONTINUE_AT_END, "b": at_end(add(3, "x-n", "1")) + CONTINUE_AT_END},
+        POST,
+    ),
+    "x-forwarded-proto removed": Scenario({}, {"H": remove(0, "x-forwarded-proto")}),
+    "path removed": Scenario({}, {"H": remove(0, ":path")}),
+    "method removed": Scenario({}, {"H": remove(0, ":method")}),
+    "status removed": Scenario({}, {"h": remove(2, ":status")}),
+    "status made a word": Scenario({}, {"h": replace(2, ":status", "abc")}),
+    # --- buffers ---
+    "bodies read": Scenario(
+        {},
+        {
+            "H": body(0) + body(9),
+            "B": body(0)
+            + body(0, 1, 1)
+            + body(0, 2, 99)
+            + body(0, 99, 1)
+            + body(0, -1, 99)
+            + body(0, 1, -1)
+            + body(0, 0, -1),
+            "h": body(1) + body(4) + body(5) + body(6) + body(7) + body(2),
+            "b": body(0) + body(1),
+            "K": body(6) + body(7),
+        },
+        POST,
+        settings={"configuration": b"plugin's", "vm_configuration": b"vm's"},
+    ),
+    "bodies edited in one frame": Scenario(
+        {},
+        {
+            "H": remove(0, "content-length") + edit(0, 0, 0),
+            "B": before_end(edit(0, 0, 0) + edit(0, 99, 0) + edit(0, 0, 2) + edit(0, 1, 0) + edit(0, 5, 2) + body(0)),
+            "h": remove(2, "content-length"),
+            "b": before_end(edit(1, 0, 99, "") + edit(1, 0, 99) + edit(0, 0, 0)),
+        },
+        POST_ONE,
+        Response(200, body=b"hello"),
+    ),
+    "held bodies edited": Scenario(
+        {"B": PAUSE, "b": PAUSE},
+        {
+            "B": at_end(edit(0, 0, 3) + body(0)) + CONTINUE_AT_END,
+            "b": at_end(edit(1, 0, 99)) + CONTINUE_AT_END,
+        },
+        POST,
+    ),
+    "configurations cannot be edited": Scenario({}, {"K": edit(6, 0, 0) + edit(7, 0, 0) + edit(4, 0, 0)}),
+    # --- attributes ---
+    "attributes of the request": Scenario(
+        {},
+        dict.fromkeys(
+            "HBL",
+            "".join(
+                attribute("request", name)
+                for name in (
+                    "path",
+                    "url_path",
+                    "host",
+                    "scheme",
+                    "method",
+                    "referer",
+                    "useragent",
+                    "id",
+                    "protocol",
+                    "query",
+                    "size",
+                    "nope",
+                )
+            )
+            + attribute("request", "headers", "x-a")
+            + attribute("request", "headers", "nope")
+            + attribute("request", "path", "deeper")
+            + attribute("request")
+            + attribute_size("request", "time")
+            + attribute_size("request", "duration")
+            + attribute("request", "total_size")
+            + attribute_size("request", "headers"),
+        ),
+        {
+            **POST_ONE,
+            "path": "/a/b?c=d",
+            "headers": [("x-a", "1"), ("x-a", "2"), ("referer", "r"), ("user-agent", "u"), ("x-request-id", "i")],
+        },
+    ),
+    "attributes of the response": Scenario(
+        {},
+        dict.fromkeys(
+            "HhbL",
+            "".join(attribute("response", name) for name in ("code", "code_details", "flags", "size", "grpc_status"))
+            + attribute("response", "headers", "x-b")
+            + attribute("response", "trailers", "x-r")
+            + attribute("response"),
+        ),
+        {},
+        Response(200, headers={"x-b": "1"}, body=[b"hello", b"world"], trailers={"x-r": "1"}),
+    ),
+    "attributes of a local reply": Scenario(
+        {"H": PAUSE},
+        {"H": reply(), **dict.fromkeys("hL", attribute("response", "code") + attribute("response", "code_details"))},
+    ),
+    "attributes of connections": Scenario(
+        {},
+        dict.fromkeys(
+            "HhL",
+            "".join(
+                attribute_size(*path.split("."))
+                for path in (
+                    *("source.address", "source.port", "destination.address", "destination.port", "connection.id"),
+                    *("connection.mtls", "connection.requested_server_name", "connection.tls_version", "connection_id"),
+                    *("connection.termination_details", "upstream.local_address", "upstream.nope", "node", "nope"),
+                )
+            )
+            + "".join(
+                attribute("xds", name)
+                for name in (
+                    "cluster_name",
+                    "route_name",
+                    "virtual_host_name",
+                    "filter_chain_name",
+                    "listener_direction",
+                )
+            )
+            + attribute("upstream", "request_attempt_count")
+            + attribute("plugin_name")
+            + attribute("plugin_root_id")
+            + attribute("plugin_vm_id")
+            + attribute("metadata")
+            + attribute("cluster_name"),
+        ),
+        settings={"plugin_name": "pn", "root_id": "rid", "vm_id": "vid"},
+    ),
+    "attributes in the root context": Scenario(
+        {},
+        {
+            "K": attribute("plugin_root_id")
+            + attribute("request", "path")
+            + attribute("connection_id")
+            + set_attribute("m", "v")
+        },
+        settings={"root_id": "rid"},
+    ),
+    "attributes set": Scenario(
+        {},
+        {
+            "H": attribute("mine")
+            + set_attribute("mine", b"some\xffvalue")
+            + set_attribute("mine\0sub", "x")
+            + set_attribute("request", "r"),
+            **dict.fromkeys(
+                "hL",
+                attribute("mine")
+                + attribute("mine", "sub")
+                + attribute("filter_state", "wasm.mine")
+                + attribute("wasm.mine")
+                + attribute("filter_state"),
+            ),
+        },
+    ),
+    # --- contexts ---
+    "effective context": Scenario(
+        {},
+        {
+            "H": note("E", "(call $proxy_set_effective_context (i32.const 99))")
+            + note("E", "(call $proxy_set_effective_context (i32.const 1))")
+            + get(0, ":path")
+            + reply()
+            + note("E", "(call $proxy_set_effective_context (local.get 0))")
+            + get(0, ":path"),
+            "h": get(2, ":status"),
+        },
+    ),
+    "done": Scenario({}, {"H": note("d", "(call $proxy_done)"), "K": note("d", "(call $proxy_done)")}),
+    "done refused": Scenario({"D": 0}),
+    "shared data": Scenario(
+        {},
+        {
+            "H": note("g", SHARED)
+            + set_shared("v", "(i32.const 0)")
+            + result("g", SHARED)
+            + set_shared("w", "(i32.add (i32.load (i32.const 520)) (i32.const 1))")
+            + set_shared("w", "(i32.load (i32.const 520))")
+            + result("g", SHARED)
+        },
+    ),
+}
+
+
+@dataclass
+class Outcome:
+    """What came of a scenario, in a form that compares."""
+
+    ends: list[object]
+    logs: list[str]
+
+
+def run(proxy: Proxy, scenario: Scenario, at_start: int) -> Outcome:
+    proxy.upstream = scenario.response
+    ends = [_exchange(proxy, dict(scenario.request)) for _ in range(scenario.repeat)]
+    return Outcome(ends, [line.message for line in proxy.logs[at_start:]])
+
+
+def _exchange(proxy: Proxy, request: dict[str, Any]) -> object:
+    method, path = request.pop("method", "GET"), request.pop("path", "/")
+    try:
+        exchange = proxy.request(method, path, **request)
+    except StreamStalled:
+        return "stalled"
+    upstream = exchange.upstream_request
+    # Envoy's codec hands the upstream no pseudo-header but these three.
+    seen = upstream and (
+        upstream.method,
+        upstream.path,
+        upstream.authority,
+        upstream.headers,
+        upstream.body,
+        upstream.trailers,
+    )
+    try:
+        response = exchange.response
+    except StreamReset:
+        return "reset", seen
+    if exchange.reset:
+        # How much had left by then is a matter of buffers.
+        return "reset", response.status, seen
+    headers = response.headers.without("date")
+    return response.status, headers, "date" in response.headers, response.body, response.trailers, seen
+
+
+@contextmanager
+def real_envoy(module: Path, settings: PluginSettings) -> Iterator[RunningEnvoy]:
+    envoy = RunningEnvoy(module, settings)
+    envoy.start()
+    try:
+        yield envoy
+    finally:
+        envoy.close()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_embedded_proxy_does_what_envoy_does(name: str, tmp_path: Path) -> None:
+    scenario = SCENARIOS[name]
+    settings = PluginSettings(**scenario.settings)
+    module = tmp_path / "recorder.wasm"
+    module.write_bytes(scenario.module())
+    with EmbeddedProxy(WasmtimeModule(module.read_bytes()).instantiate, settings) as embedded:
+        # The canary and the worker start alike; in Envoy the main thread has a VM as well.
+        configuring = [line.message for line in embedded.logs]
+        start = configuring[: len(configuring) // 2]
+        assert configuring == start * 2
+        mine = run(embedded, scenario, len(configuring))
+    with real_envoy(module, settings) as envoy:
+        proxy = EnvoyProxy(envoy, timeout=1.5)
+        start_up = [line.message for line in proxy.logs]
+        theirs = run(proxy, scenario, len(start_up))
+        deadline = time.monotonic() + 3
+        while len(theirs.logs) < len(mine.logs) and time.monotonic() < deadline:
+            # After a stall it takes Envoy a moment to see that the client has gone.
+            time.sleep(0.02)
+            theirs.logs = [line.message for line in proxy.logs[len(start_up) :]]
+    assert mine == theirs
+    assert start_up == start * 3
