@@ -48,7 +48,7 @@ def build(
     check_output(target)
     with steps() as progress:
         data = build_module(path, engine=engine, strip=strip, progress=progress)
-        progress("Writing the module")
+        progress("Saving it")
         inspection = inspect_module(data, target)
         write_module(data, target)
     seconds = time.monotonic() - began

@@ -125,7 +125,7 @@ def test_build_writes_the_module_and_sums_up(project: Path) -> None:
         "Checking the source",
         "Importing the filter in a fresh interpreter",
         "Compiling",
-        "Writing the module",
+        "Saving it",
     ]
     lines = result.stdout.splitlines()
     assert lines[0] == "out.wasm"
