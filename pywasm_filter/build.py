@@ -72,10 +72,17 @@ def probe(source: Path) -> tuple[str, ...]:
 
     Raises CompileError for whatever keeps it from being imported, with the author's traceback as the detail.
     """
+    # This interpreter's own path is handed over: a relative PYTHONPATH may have meant another directory.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-P", "-B", "-c", _PROBE_PROGRAM, json.dumps(sys.path), str(source)]
     try:
         run = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_TIMEOUT, check=False
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PROBE_TIMEOUT,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise CompileError(
