@@ -6,6 +6,7 @@ front. Files are written under another name and then renamed, so that readers se
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -82,7 +83,8 @@ class CodeCache:
             scratch.replace(self._path(self._directory, key))
             keep_newest(self._directory, f"*{_SUFFIX}", _KEPT_FILES)
         except OSError:
-            scratch.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)
 
     @staticmethod
     def _path(directory: Path, key: str) -> Path:

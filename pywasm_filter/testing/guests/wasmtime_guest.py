@@ -84,7 +84,7 @@ class WasmtimeGuest:
         """Raises GuestLoadError when the module cannot be instantiated."""
         self._store = wasmtime.Store(engine())
         self._store.set_limits(memory_size=_MAX_MEMORY)
-        self._allowed: frozenset[str] | None = None
+        self._allowed: frozenset[str] | None = frozenset()  # nothing while a core start function runs
         self._imports = {**host_imports(host, self), **Wasi(host, self, environment).functions()}
         try:
             self._exports = self._linker(module).instantiate(self._store, module).exports(self._store)
@@ -92,8 +92,9 @@ class WasmtimeGuest:
             assert isinstance(memory, wasmtime.Memory)  # checked with the module
             self.memory = GuestMemory(self._store, memory)
             self.memory.ensure_pages(image.pages)
-        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+        except (wasmtime.WasmtimeError, wasmtime.Trap, GuestTrap) as error:
             raise GuestLoadError(f"the module cannot be instantiated: {error}") from error
+        self._allowed = None
         for address, content in image.segments:
             if not self.memory.write(address, content):
                 raise GuestLoadError(f"the module's data at {address:#x} is outside of its memory")

@@ -79,8 +79,11 @@ class ScriptedGuest:
     def start(self) -> None:
         self._script.trace.append("start")
 
-    def call(self, name: str, context_id: int, *args: int) -> int | None:
-        short = name.removeprefix("proxy_on_")
+    def call(self, name: str, *args: int) -> int | None:
+        context_id, *rest = args
+        return self._call(name.removeprefix("proxy_on_"), context_id, *rest)
+
+    def _call(self, short: str, context_id: int, *args: int) -> int | None:
         self._script.trace.append(f"{short}{args}".replace(",)", ")"))
         if short in self._script.callbacks:
             return self._script.callbacks[short](self._host, context_id, *args)

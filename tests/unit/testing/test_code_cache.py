@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from pywasm_filter.testing import GuestLoadError
+from pywasm_filter.testing.guests.code_cache import CodeCache
+from pywasm_filter.testing.guests.wasmtime_guest import engine
+
+CODE = bytes(wasmtime.wat2wasm('(module (func (export "answer") (result i32) (i32.const 42)))'))
+OTHER = bytes(wasmtime.wat2wasm('(module (func (export "answer") (result i32) (i32.const 43)))'))
+
+
+def cache(directory: Path, settings: str = "") -> CodeCache:
+    return CodeCache(engine(), settings, directory)
+
+
+def answer(module: wasmtime.Module) -> int:
+    store = wasmtime.Store(engine())
+    function = wasmtime.Instance(store, module, []).exports(store)["answer"]
+    assert isinstance(function, wasmtime.Func)
+    return int(function(store))
+
+
+def files(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir())
+
+
+def test_code_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cache(tmp_path)
+    module = first.module(CODE)
+    assert answer(module) == 42
+    assert first.module(CODE) is module
+    [file] = files(tmp_path)
+    assert file.suffix == ".code"
+    monkeypatch.setattr(CodeCache, "_compile", None)
+    assert answer(cache(tmp_path).module(CODE)) == 42
+
+
+def test_other_code_and_other_settings_are_kept_apart(tmp_path: Path) -> None:
+    assert answer(cache(tmp_path).module(CODE)) == 42
+    assert answer(cache(tmp_path).module(OTHER)) == 43
+    assert answer(cache(tmp_path, "none").module(CODE)) == 42
+    assert len(files(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("position", [0, 31, 32, 40, -1])
+def test_a_damaged_file_is_made_anew(tmp_path: Path, position: int) -> None:
+    cache(tmp_path).module(CODE)
+    [file] = files(tmp_path)
+    whole = file.read_bytes()
+    damaged = bytearray(whole)
+    damaged[position] ^= 1
+    file.write_bytes(damaged)
+    assert answer(cache(tmp_path).module(CODE)) == 42
+    assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("size", [0, 10, 32, 100])
+def test_a_truncated_file_is_made_anew(tmp_path: Path, size: int) -> None:
+    cache(tmp_path).module(CODE)
+    [file] = files(tmp_path)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:size])
+    assert answer(cache(tmp_path).module(CODE)) == 42
+    assert file.read_bytes() == whole
+
+
+def test_the_code_of_another_module_is_not_taken_for_it(tmp_path: Path) -> None:
+    cache(tmp_path).module(CODE)
+    [file] = files(tmp_path)
+    cache(tmp_path).module(OTHER)
+    [other] = [entry for entry in files(tmp_path) if entry != file]
+    file.write_bytes(other.read_bytes())
+    assert answer(cache(tmp_path).module(CODE)) == 42
+
+
+def test_code_that_wasmtime_refuses_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache(tmp_path).module(CODE)
+
+    def refuse(*_: object) -> wasmtime.Module:
+        raise wasmtime.WasmtimeError("made for another processor")
+
+    monkeypatch.setattr(wasmtime.Module, "deserialize", refuse)
+    assert answer(cache(tmp_path).module(CODE)) == 42
+
+
+def test_a_directory_that_cannot_be_used_costs_time_only(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    assert answer(cache(blocked).module(CODE)) == 42
+
+
+def test_without_a_users_cache_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert answer(CodeCache(engine(), "").module(CODE)) == 42
+
+
+def test_the_users_cache_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    CodeCache(engine(), "").module(CODE)
+    assert len(files(tmp_path / "pywasm-filter" / "code")) == 1
+
+
+def test_old_code_is_removed(tmp_path: Path) -> None:
+    for number in range(12):
+        text = f'(module (func (export "answer") (result i32) (i32.const {number})))'
+        cache(tmp_path).module(bytes(wasmtime.wat2wasm(text)))
+    assert len(files(tmp_path)) == 8
+
+
+def test_an_invalid_module_is_told(tmp_path: Path) -> None:
+    with pytest.raises(GuestLoadError, match="not a valid module"):
+        cache(tmp_path).module(b"\0asm\1\0\0\0\1")
+    assert files(tmp_path) == []
+
+
+def test_processes_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    program = f"""
+import pathlib, sys, wasmtime
+from pywasm_filter.testing.guests.code_cache import CodeCache
+from pywasm_filter.testing.guests.wasmtime_guest import engine
+sys.stdin.readline()
+for _ in range(20):
+    directory = pathlib.Path({str(tmp_path)!r})
+    module = CodeCache(engine(), "", directory).module({CODE!r})
+    store = wasmtime.Store(engine())
+    assert wasmtime.Instance(store, module, []).exports(store)["answer"](store) == 42
+    for file in directory.glob("*.code"):
+        file.unlink(missing_ok=True)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+        )
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (0, "")
+    assert [file for file in files(tmp_path) if file.suffix != ".code"] == []

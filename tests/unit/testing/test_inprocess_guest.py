@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from pywasm_compiler.errors import CompileError
+
+from pywasm_filter.sdk import hostcalls
+from pywasm_filter.sdk.hostcalls import Unbound
+from pywasm_filter.testing import (
+    EmbeddedProxy,
+    HostcallNotSupported,
+    LogLevel,
+    PluginConfigurationError,
+    PluginSettings,
+    ProxyTestError,
+)
+from pywasm_filter.testing.guests.inprocess import InProcessGuest
+
+FILTER = """
+import logging, sys, warnings
+from pywasm_filter import Action, FailurePolicy, HttpContext, RootContext, register_root_context
+from pywasm_filter.sdk import hostcalls
+
+class Stream(HttpContext["Root"]):
+    def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+{body}
+        return Action.CONTINUE
+
+class Root(RootContext):
+    http_context = Stream
+    failure_policy = FailurePolicy.{policy}
+    requests = 0
+
+    def on_configure(self, configuration: bytes) -> bool:
+        return configuration != b"refuse"
+"""
+
+
+def proxy_of(tmp_path: Path, body: str, policy: str = "FAIL_CLOSED", **settings: object) -> EmbeddedProxy:
+    path = tmp_path / "the_filter.py"
+    indented = "\n".join(" " * 8 + line for line in body.splitlines())
+    path.write_text(FILTER.format(body=indented, policy=policy))
+    return EmbeddedProxy(lambda host: InProcessGuest(path, host), PluginSettings(**settings))  # type: ignore[arg-type]
+
+
+def test_output_goes_to_the_proxys_log_and_nowhere_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    body = """
+print("out")
+print("err", file=sys.stderr)
+logging.getLogger("x").warning("logged")
+warnings.warn("beware")
+"""
+    proxy = proxy_of(tmp_path, body)
+    stdout, filters = sys.stdout, warnings.filters
+    lines = proxy.get().logs
+    assert [line.level for line in lines] == [LogLevel.INFO, LogLevel.ERROR, LogLevel.WARN, LogLevel.WARN]
+    assert [line.message for line in lines[:3]] == ["out", "err", "logged"]
+    assert lines[3].message.endswith("UserWarning: beware")
+    assert capsys.readouterr() == ("", "")
+    assert sys.stdout is stdout
+    assert warnings.filters is filters
+    assert isinstance(hostcalls.current, Unbound)
+    # A warning is shown once for each place, as in a VM.
+    assert len(proxy.get().logs) == 3
+
+
+def test_logging_is_put_back(tmp_path: Path) -> None:
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers))
+    proxy_of(tmp_path, "pass").get()
+    assert (root.level, list(root.handlers)) == before
+
+
+def test_each_vm_executes_the_module_anew(tmp_path: Path) -> None:
+    body = "self.root.__class__.requests += 1\nself.request.headers['x-count'] = str(self.root.requests)"
+    for _ in range(2):
+        proxy = proxy_of(tmp_path, body)
+        counts = []
+        for _ in range(2):
+            request = proxy.get().upstream_request
+            assert request is not None
+            counts.append(request.headers["x-count"])
+        assert counts == ["1", "2"]
+
+
+def test_an_exception_by_the_trap_policy_kills_the_vm(tmp_path: Path) -> None:
+    proxy = proxy_of(tmp_path, "raise ValueError('on purpose')", "TRAP")
+    assert proxy.get().response.status == 503
+    [note] = proxy.notes
+    assert note.startswith(
+        "the VM trapped in proxy_on_request_headers: ValueError: on purpose\n  0: on_request_headers ("
+    )
+    assert "the_filter.py:" in note
+    assert proxy.get().response.status == 503
+
+
+def test_an_interrupt_passes(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        proxy_of(tmp_path, "raise KeyboardInterrupt").get()
+
+
+@pytest.mark.parametrize("policy", ["FAIL_CLOSED", "FAIL_OPEN", "TRAP"])
+def test_an_unsupported_hostcall_passes_any_policy(tmp_path: Path, policy: str) -> None:
+    with pytest.raises(HostcallNotSupported):
+        proxy_of(tmp_path, "hostcalls.current.proxy_set_tick_period_milliseconds(1)", policy).get()
+
+
+def test_an_unsupported_hostcall_is_told_even_if_it_is_swallowed(tmp_path: Path) -> None:
+    body = """
+try:
+    hostcalls.current.proxy_set_tick_period_milliseconds(1)
+except Exception:
+    pass
+"""
+    with pytest.raises(HostcallNotSupported):
+        proxy_of(tmp_path, body).get()
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("proxy_log(2, 'text')", "TypeError: proxy_log: message is bytes, not str"),
+        ("proxy_log(2, bytearray(b'x'))", "TypeError: proxy_log: message is bytes, not bytearray"),
+        ("proxy_log(-1, b'')", "OverflowError: proxy_log: level is -1"),
+        ("proxy_log(1 << 32, b'')", "OverflowError: proxy_log: level is 4294967296"),
+        ("proxy_log('2', b'')", "TypeError: 'str' object cannot be interpreted as an integer"),
+        ("proxy_log(2)", "TypeError: proxy_log takes 2 arguments, not 1"),
+        ("proxy_record_metric(4, -1)", "OverflowError: proxy_record_metric: value is -1"),
+        ("proxy_increment_metric(4, 1 << 63)", "OverflowError: proxy_increment_metric: offset is"),
+        ("proxy_nope()", "AttributeError: proxy_nope"),
+    ],
+)
+def test_hostcalls_take_what_a_compiled_filter_can_pass(tmp_path: Path, call: str, error: str) -> None:
+    proxy = proxy_of(tmp_path, f"hostcalls.current.{call}")
+    exchange = proxy.get()
+    assert exchange.response.status == 500
+    assert error in exchange.logs[0].message
+
+
+def test_a_filter_that_cannot_be_imported(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("import nowhere_to_be_found")
+    with pytest.raises(CompileError, match="nowhere_to_be_found"):
+        EmbeddedProxy(lambda host: InProcessGuest(path, host))
+
+
+def test_a_hostcall_at_import_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "eager.py"
+    path.write_text("from pywasm_filter import log, LogLevel\nlog(LogLevel.INFO, 'too early')")
+    with pytest.raises(CompileError, match="call it from a callback, not at import"):
+        EmbeddedProxy(lambda host: InProcessGuest(path, host))
+
+
+def test_a_refused_configuration(tmp_path: Path) -> None:
+    with pytest.raises(PluginConfigurationError, match="on_configure refused"):
+        proxy_of(tmp_path, "pass", configuration=b"refuse")
+
+
+def test_an_unknown_root_id(tmp_path: Path) -> None:
+    path = tmp_path / "named.py"
+    path.write_text("from pywasm_filter import *\nregister_root_context(RootContext, 'known')")
+    with pytest.raises(PluginConfigurationError, match="no root context for root_id 'nope'; it has 'known'"):
+        EmbeddedProxy(lambda host: InProcessGuest(path, host), PluginSettings(root_id="nope"))
+
+
+def test_errors_of_the_test_have_one_base() -> None:
+    assert issubclass(HostcallNotSupported, ProxyTestError)

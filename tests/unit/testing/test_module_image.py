@@ -1,0 +1,93 @@
+"""Data taken out of a module and written back by the host change nothing."""
+
+from __future__ import annotations
+
+import pytest
+import wasmtime
+from pywasm_compiler.wasm.reader import read_module
+
+from pywasm_filter.testing.guests.memory import PAGE, GuestMemory
+from pywasm_filter.testing.guests.module_image import ModuleImage, split_module
+from pywasm_filter.testing.guests.wasmtime_guest import engine
+
+
+def wasm(text: str) -> bytes:
+    return bytes(wasmtime.wat2wasm(f"(module {text})"))
+
+
+def memory_of(image: ModuleImage) -> bytes:
+    """The whole memory after instantiation."""
+    store = wasmtime.Store(engine())
+    instance = wasmtime.Instance(store, wasmtime.Module(engine(), image.code), [])
+    exported = instance.exports(store)["memory"]
+    assert isinstance(exported, wasmtime.Memory)
+    memory = GuestMemory(store, exported)
+    memory.ensure_pages(image.pages)
+    for address, content in image.segments:
+        assert memory.write(address, content)
+    return bytes(exported.read(store))
+
+
+DATA = '(memory (export "memory") 2 5) (data (i32.const 8) "abc") (data (i32.const 70000) "z") (data (i32.const 9) "X")'
+
+
+def test_modules_that_differ_in_data_share_their_code() -> None:
+    first, second = wasm(DATA), wasm('(memory (export "memory") 1 5) (data (i32.const 0) "other")')
+    assert split_module(first).code == split_module(second).code
+    assert split_module(first).pages == 2
+    assert split_module(first).segments == ((8, b"abc"), (70000, b"z"), (9, b"X"))
+
+
+def test_the_memory_is_the_same_either_way() -> None:
+    plain = ModuleImage(wasm(DATA))
+    assert memory_of(split_module(plain.code)) == memory_of(plain)
+    assert len(memory_of(plain)) == 2 * PAGE
+
+
+def test_an_address_beyond_two_gibibytes_is_unsigned() -> None:
+    assert split_module(wasm('(memory 1) (data (i32.const -16) "x")')).segments == ((0xFFFF_FFF0, b"x"),)
+
+
+def test_passive_segments_keep_their_numbers() -> None:
+    text = """
+      (memory (export "memory") 1)
+      (data (i32.const 0) "active")
+      (data $passive "passive")
+      (func (export "copy") (memory.init $passive (i32.const 100) (i32.const 0) (i32.const 7)))"""
+    image = split_module(wasm(text))
+    assert image.segments == ((0, b"active"),)
+    assert [segment.content for segment in read_module(image.code).data] == [b"", b"passive"]
+    store = wasmtime.Store(engine())
+    exports = wasmtime.Instance(store, wasmtime.Module(engine(), image.code), []).exports(store)
+    memory, copy = exports["memory"], exports["copy"]
+    assert isinstance(memory, wasmtime.Memory)
+    assert isinstance(copy, wasmtime.Func)
+    GuestMemory(store, memory).ensure_pages(image.pages)
+    copy(store)
+    assert bytes(memory.read(store, 100, 107)) == b"passive"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '(memory 1) (data (i32.const 0) "x") (func $f) (start $f)',
+        '(import "env" "memory" (memory 1)) (data (i32.const 0) "x")',
+        '(memory 1) (global i32 (i32.const 4)) (data (global.get 0) "x")',
+        '(memory i64 1) (data (i64.const 0) "x")',
+        "(func)",
+    ],
+    ids=["start", "imported memory", "offset", "64 bit", "no memory"],
+)
+def test_what_could_make_a_difference_stays_as_it_is(text: str) -> None:
+    data = wasm(text)
+    assert split_module(data) == ModuleImage(data)
+
+
+def test_bytes_that_are_no_module_stay_as_they_are() -> None:
+    assert split_module(b"nonsense") == ModuleImage(b"nonsense")
+
+
+def test_names_stay_and_other_custom_sections_go() -> None:
+    text = '(memory 1) (data (i32.const 0) "x") (@custom "producers" "p") (func $called)'
+    customs = [section.name for section in read_module(split_module(wasm(text)).code).customs]
+    assert customs == ["name"]
