@@ -126,10 +126,14 @@ def proxy(make_proxy: MakeProxy) -> Proxy:
 def _make(session: ProxySession, host: str, filter_path: Path, arguments: Mapping[str, Any]) -> Proxy:
     from pywasm_compiler.errors import CompileError
 
-    from pywasm_filter.testing.session import HostNotInstalled
+    from pywasm_filter.testing.session import HostNotInstalled, plugin_settings
 
     try:
-        return session.proxy(host, filter_path, arguments)
+        settings = plugin_settings(arguments)
+    except TypeError as error:
+        _fail(str(error))
+    try:
+        return session.proxy(host, filter_path, settings)
     except (CompileError, HostNotInstalled) as error:
         _fail(str(error))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -44,13 +45,12 @@ class ProxySession:
         for envoy in self._envoys:
             envoy.close()
 
-    def proxy(self, host: str, filter_path: Path, arguments: Mapping[str, Any]) -> Proxy:
-        """A proxy on a host: inprocess, wasmtime or envoy. `arguments` are those of the marker `pywasm`.
+    def proxy(self, host: str, filter_path: Path, settings: PluginSettings) -> Proxy:
+        """A proxy on a host: inprocess, wasmtime or envoy.
 
         Raises CompileError when the filter cannot be imported or built, HostNotInstalled, PluginConfigurationError
-        when it refuses to start, GuestLoadError for a module that is none, TypeError for an unknown argument.
+        when it refuses to start, GuestLoadError for a module that is none.
         """
-        settings = plugin_settings(arguments)
         match host:
             case "inprocess":
                 return EmbeddedProxy(lambda hostcalls: InProcessGuest(filter_path, hostcalls), settings)
@@ -112,7 +112,11 @@ class ProxySession:
 
 
 def plugin_settings(arguments: Mapping[str, Any]) -> PluginSettings:
-    """Settings from the arguments of the marker. Raises TypeError for one that there is not."""
+    """Settings from the arguments of the marker. Raises TypeError for one that there is not, or of the wrong type."""
+    known = [field.name for field in fields(PluginSettings)]
+    for name in arguments:
+        if name not in known:
+            raise TypeError(f"pywasm has no argument {name!r}; it has filter, hosts, {', '.join(known)}")
     encoded: dict[str, Any] = {
         name: encode_configuration(value) if name in ("configuration", "vm_configuration") else value
         for name, value in arguments.items()
