@@ -541,6 +541,7 @@ SCENARIOS = {
     ),
     "x-forwarded-proto removed": Scenario({}, {"H": remove(0, "x-forwarded-proto")}),
     "path removed": Scenario({}, {"H": remove(0, ":path")}),
+    "authority removed": Scenario({}, {"H": remove(0, ":authority"), "L": attribute("response", "code_details")}),
     "method removed": Scenario({}, {"H": remove(0, ":method")}),
     "status removed": Scenario({}, {"h": remove(2, ":status")}),
     "status made a word": Scenario({}, {"h": replace(2, ":status", "abc")}),

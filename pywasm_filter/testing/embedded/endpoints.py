@@ -19,6 +19,9 @@ from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
 
 Reply = Callable[[LocalReply], None]
 
+_UPSTREAM_HUNG_UP = b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+_UPSTREAM_RESET = "upstream_reset_before_response_started{connection_termination}"
+
 _BODYLESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
 
 
@@ -46,6 +49,10 @@ class Router:
         if headers.get(b":method") is None:
             details = "filter_removed_required_request_headers{missing_required_header:_:method}"
             self._reply(LocalReply(503, b"missing required header: :method", details=details))
+            return
+        if headers.get(b":authority") is None:
+            # Envoy sends it on, and HTTP/1.1 servers refuse what has no host.
+            self._reply(LocalReply(503, _UPSTREAM_HUNG_UP, details=_UPSTREAM_RESET))
             return
         self._info.upstream_attempts = 1
         self._headers = list(headers)

@@ -21,7 +21,7 @@ class GuestMemory:
             return None
         return bytes(self._memory.read(self._store, address, address + size))
 
-    def write(self, address: int, data: bytes) -> bool:
+    def write(self, address: int, data: bytes | bytearray) -> bool:
         """Whether the bytes fit, in which case they are written."""
         if address + len(data) > self._memory.data_len(self._store):
             return False

@@ -6,9 +6,11 @@ the same module, so that compiling it once serves them all; the host then writes
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from pywasm_compiler.wasm.errors import MalformedModule
+from pywasm_compiler.wasm.format import SectionId
 from pywasm_compiler.wasm.model import (
     CustomSection,
     DataSegment,
@@ -19,19 +21,21 @@ from pywasm_compiler.wasm.model import (
     Module,
     SegmentMode,
 )
+from pywasm_compiler.wasm.names import NAME_SECTION, Names, encode_names, module_names
 from pywasm_compiler.wasm.reader import read_module
 from pywasm_compiler.wasm.writer import write_module
 
 _I32_CONST = 0x41
 _U32 = 0xFFFF_FFFF
+_GAP = 1 << 16
 
 
 @dataclass(frozen=True)
 class ModuleImage:
-    """`code` is the module to compile; `segments` go to their addresses in a memory of at least `pages` pages."""
+    """`code` is the module to compile; `runs` go to their addresses in a memory of at least `pages` pages."""
 
     code: bytes
-    segments: tuple[tuple[int, bytes], ...] = ()
+    runs: tuple[tuple[int, bytearray], ...] = ()
     pages: int = 0
 
 
@@ -43,22 +47,41 @@ def split_module(data: bytes) -> ModuleImage:
     """
     try:
         module = read_module(data)
+        names = module_names(module)
     except MalformedModule:
         # Whoever compiles it will say what is wrong with it.
         return ModuleImage(data)
     if module.start is not None or len(module.memories) != 1 or module.imported(ExternKind.MEMORY):
         return ModuleImage(data)
-    segments = [(segment, _address(segment)) for segment in module.data if segment.mode is SegmentMode.ACTIVE]
-    if any(address is None for _, address in segments):
+    active = [segment for segment in module.data if segment.mode is SegmentMode.ACTIVE]
+    addresses = [_address(segment) for segment in active]
+    if None in addresses:
         return ModuleImage(data)
     limits = module.memories[0].limits
     if limits.is_64 or limits.shared:
         return ModuleImage(data)
     return ModuleImage(
-        code=write_module(_without_data(module)),
-        segments=tuple((address, segment.content) for segment, address in segments if address is not None),
+        code=write_module(_without_data(module, names)),
+        runs=_runs([(address or 0, segment.content) for address, segment in zip(addresses, active, strict=True)]),
         pages=limits.minimum,
     )
+
+
+def _runs(segments: list[tuple[int, bytes]]) -> tuple[tuple[int, bytearray], ...]:
+    """Segments that are close to one another as one, so that a few large copies do. What comes later lies on top."""
+    bounds: list[list[int]] = []
+    for address, content in sorted(segments, key=lambda segment: segment[0]):
+        if bounds and address - bounds[-1][1] <= _GAP:
+            bounds[-1][1] = max(bounds[-1][1], address + len(content))
+        else:
+            bounds.append([address, address + len(content)])
+    starts = [start for start, _ in bounds]
+    runs = [bytearray(end - start) for start, end in bounds]
+    for address, content in segments:
+        index = bisect_right(starts, address) - 1
+        offset = address - starts[index]
+        runs[index][offset : offset + len(content)] = content
+    return tuple(zip(starts, runs, strict=True))
 
 
 def _address(segment: DataSegment) -> int | None:
@@ -70,13 +93,15 @@ def _address(segment: DataSegment) -> int | None:
             return None
 
 
-def _without_data(module: Module) -> Module:
+def _without_data(module: Module, names: Names) -> Module:
+    """Custom sections go as well, but for the names of functions, which show in backtraces."""
     limits = module.memories[0].limits
+    functions = CustomSection(NAME_SECTION, encode_names(Names(functions=names.functions)), SectionId.DATA)
     return replace(
         module,
         memories=[MemoryType(Limits(0, limits.maximum))],
         data=_remaining(module),
-        customs=[section for section in module.customs if _matters(section)],
+        customs=[functions] if names.functions else [],
     )
 
 
@@ -90,8 +115,3 @@ def _remaining(module: Module) -> list[DataSegment]:
         else segment
         for segment in module.data
     ]
-
-
-def _matters(section: CustomSection) -> bool:
-    """The names of functions show in backtraces."""
-    return section.name == "name"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -95,7 +96,7 @@ class WasmtimeGuest:
         except (wasmtime.WasmtimeError, wasmtime.Trap, GuestTrap) as error:
             raise GuestLoadError(f"the module cannot be instantiated: {error}") from error
         self._allowed = None
-        for address, content in image.segments:
+        for address, content in image.runs:
             if not self.memory.write(address, content):
                 raise GuestLoadError(f"the module's data at {address:#x} is outside of its memory")
         self._allocator = next(entry for name in _ALLOCATORS if (entry := self._function(name)) is not None)
@@ -183,6 +184,13 @@ def engine() -> wasmtime.Engine:
 def default_cache() -> CodeCache:
     """The cache in the user's cache directory."""
     return CodeCache(engine(), _OPTIMISATION)
+
+
+@atexit.register
+def _forget() -> None:
+    # wasmtime's objects complain when they are still there once the interpreter takes its modules down.
+    default_cache.cache_clear()
+    engine.cache_clear()
 
 
 # --- checks ---

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 import wasmtime
+from hypothesis import given
+from hypothesis import strategies as st
+from pywasm_compiler.wasm.names import Names, module_names
 from pywasm_compiler.wasm.reader import read_module
 
 from pywasm_filter.testing.guests.memory import PAGE, GuestMemory
@@ -15,6 +18,10 @@ def wasm(text: str) -> bytes:
     return bytes(wasmtime.wat2wasm(f"(module {text})"))
 
 
+def runs(data: bytes) -> list[tuple[int, bytes]]:
+    return [(address, bytes(content)) for address, content in split_module(data).runs]
+
+
 def memory_of(image: ModuleImage) -> bytes:
     """The whole memory after instantiation."""
     store = wasmtime.Store(engine())
@@ -23,7 +30,7 @@ def memory_of(image: ModuleImage) -> bytes:
     assert isinstance(exported, wasmtime.Memory)
     memory = GuestMemory(store, exported)
     memory.ensure_pages(image.pages)
-    for address, content in image.segments:
+    for address, content in image.runs:
         assert memory.write(address, content)
     return bytes(exported.read(store))
 
@@ -35,7 +42,7 @@ def test_modules_that_differ_in_data_share_their_code() -> None:
     first, second = wasm(DATA), wasm('(memory (export "memory") 1 5) (data (i32.const 0) "other")')
     assert split_module(first).code == split_module(second).code
     assert split_module(first).pages == 2
-    assert split_module(first).segments == ((8, b"abc"), (70000, b"z"), (9, b"X"))
+    assert runs(first) == [(8, b"aXc"), (70000, b"z")]
 
 
 def test_the_memory_is_the_same_either_way() -> None:
@@ -44,8 +51,23 @@ def test_the_memory_is_the_same_either_way() -> None:
     assert len(memory_of(plain)) == 2 * PAGE
 
 
+def test_segments_far_apart_are_written_apart() -> None:
+    text = '(memory 9) (data (i32.const 200000) "far") (data (i32.const 4) "near") (data (i32.const 60000) "by")'
+    assert runs(wasm(text)) == [(4, b"near" + bytes(60000 - 8) + b"by"), (200000, b"far")]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4 * PAGE - 9), st.binary(min_size=1, max_size=9)), max_size=8))
+def test_any_data_ends_where_it_belongs(segments: list[tuple[int, bytes]]) -> None:
+    data = " ".join(
+        f'(data (i32.const {address}) "{"".join(f"{chr(92)}{byte:02x}" for byte in content)}")'
+        for address, content in segments
+    )
+    plain = ModuleImage(wasm(f'(memory (export "memory") 4) {data}'))
+    assert memory_of(split_module(plain.code)) == memory_of(plain)
+
+
 def test_an_address_beyond_two_gibibytes_is_unsigned() -> None:
-    assert split_module(wasm('(memory 1) (data (i32.const -16) "x")')).segments == ((0xFFFF_FFF0, b"x"),)
+    assert runs(wasm('(memory 1) (data (i32.const -16) "x")')) == [(0xFFFF_FFF0, b"x")]
 
 
 def test_passive_segments_keep_their_numbers() -> None:
@@ -55,7 +77,7 @@ def test_passive_segments_keep_their_numbers() -> None:
       (data $passive "passive")
       (func (export "copy") (memory.init $passive (i32.const 100) (i32.const 0) (i32.const 7)))"""
     image = split_module(wasm(text))
-    assert image.segments == ((0, b"active"),)
+    assert runs(wasm(text)) == [(0, b"active")]
     assert [segment.content for segment in read_module(image.code).data] == [b"", b"passive"]
     store = wasmtime.Store(engine())
     exports = wasmtime.Instance(store, wasmtime.Module(engine(), image.code), []).exports(store)
@@ -87,7 +109,17 @@ def test_bytes_that_are_no_module_stay_as_they_are() -> None:
     assert split_module(b"nonsense") == ModuleImage(b"nonsense")
 
 
-def test_names_stay_and_other_custom_sections_go() -> None:
-    text = '(memory 1) (data (i32.const 0) "x") (@custom "producers" "p") (func $called)'
-    customs = [section.name for section in read_module(split_module(wasm(text)).code).customs]
-    assert customs == ["name"]
+def test_names_of_functions_stay_and_other_custom_sections_go() -> None:
+    def custom(name: str) -> bytes:
+        text = '(memory 1) (data (i32.const 0) "x") (@custom "producers" "p") (func $called)'
+        return bytes(wasmtime.wat2wasm(f"(module ${name} {text})"))
+
+    first = split_module(custom("first")).code
+    assert first == split_module(custom("second")).code
+    assert [section.name for section in read_module(first).customs] == ["name"]
+    assert module_names(read_module(first)) == Names(functions={0: "called"})
+
+
+def test_a_corrupt_name_section_stays_as_it_is() -> None:
+    data = wasm(r'(memory 1) (data (i32.const 0) "x") (@custom "name" "\01\ff")')
+    assert split_module(data) == ModuleImage(data)
