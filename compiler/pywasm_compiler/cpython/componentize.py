@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,15 +14,21 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from proxy_wasm_abi.render import WIT_PACKAGE, WIT_WORLD, render_wit
+
+from pywasm_compiler.cpython.hostcalls import render_hostcalls
 from pywasm_compiler.engine import Program
 from pywasm_compiler.errors import CompileError
 
 _WORKER: Final = Path(__file__).with_name("componentize_worker.py")
 _ENTRY: Final = Path(__file__).with_name("guest") / "pywasm_entry.py"
 _APP_MODULE: Final = "pywasm_app"
+_HOSTCALLS_MODULE: Final = "pywasm_hostcalls"
 _FAILURE_FILE: Final = "failure.json"
 _OUTPUT_LIMIT: Final = 10_000
 """Bytes that componentize-py takes from the guest's stdout and stderr each; the next write fails with EPIPE."""
+
+_MOUNTED: Final = re.compile(r"/(?P<number>\d+)/(?P<path>.+)")
+_FILE_IN_TRACEBACK: Final = re.compile(r'(?<=File ")[^"\n]+')
 
 
 class _Failure(TypedDict):
@@ -42,6 +49,7 @@ def componentize(program: Program) -> bytes:
         entry.mkdir()
         shutil.copyfile(_ENTRY, entry / _ENTRY.name)
         (entry / f"{_APP_MODULE}.py").write_text(_app_source(program), encoding="utf-8")
+        (entry / f"{_HOSTCALLS_MODULE}.py").write_text(render_hostcalls(program.hostcalls), encoding="utf-8")
         (workspace / "proxy.wit").write_text(render_wit(program.hostcalls, program.callbacks), encoding="utf-8")
         search_path = [str(path) for path in (entry, *program.search_path)]
         completed = _run(workspace, workspace / "proxy.wit", search_path, output)
@@ -113,24 +121,18 @@ def _failed_import(failure: _Failure, program: Program) -> CompileError:
         file=file,
         line=line,
         remedy=remedy,
-        detail=_with_host_paths(failure, program.search_path),
+        detail=_FILE_IN_TRACEBACK.sub(
+            lambda name: str(_host_path(name[0], program.search_path) or name[0]), failure["traceback"]
+        ),
     )
 
 
-def _with_host_paths(failure: _Failure, search_path: tuple[Path, ...]) -> str:
-    text = failure["traceback"]
-    for name in {file for file, _ in failure["frames"]}:
-        path = _host_path(name, search_path)
-        if path is not None:
-            text = text.replace(f'File "{name}"', f'File "{path}"')
-    return text
-
-
 def _host_path(name: str, search_path: tuple[Path, ...]) -> Path | None:
-    """Where a file of the guest is on the host: its name is relative to the first directory that has it."""
-    if name.startswith("/"):
+    """Where a file of the guest is on the host: the directories of `sys.path` are mounted under their numbers."""
+    mounted = _MOUNTED.fullmatch(name)
+    if mounted is None or not 1 <= int(mounted["number"]) <= len(search_path):
         return None
-    return next((path / name for path in search_path if (path / name).is_file()), None)
+    return search_path[int(mounted["number"]) - 1] / mounted["path"]
 
 
 def _directory_of(module: str, search_path: tuple[Path, ...]) -> Path | None:

@@ -14,6 +14,10 @@ from pywasm_compiler.wasm.model import FuncType
 
 PAGE_SIZE: Final = 0x1_0000
 LINE_CAPACITY: Final = 0x8000
+LARGE: Final = 0x1_0000
+"""Bytes from which on an allocation may well be the one that fails."""
+BYTES_OVERHEAD: Final = 64
+"""No less than what a Python bytes object takes beside its content."""
 
 _NEWLINE: Final = 0x0A
 
@@ -45,9 +49,14 @@ class Scratch:
         return self.base + 20
 
     @property
+    def deadlock(self) -> int:
+        """u32: 1 while an exception is due for a wait that would never end."""
+        return self.base + 24
+
+    @property
     def line(self) -> int:
         """The line itself, LINE_CAPACITY bytes."""
-        return self.base + 24
+        return self.base + 32
 
 
 def monotonic(scratch: Scratch, current_time: int) -> GlueFunction:
@@ -67,7 +76,7 @@ def monotonic(scratch: Scratch, current_time: int) -> GlueFunction:
     code.end()
     code.i32_const(scratch.latest).local_get(now).i64_store()
     code.local_get(now)
-    return code.function("platform:monotonic")
+    return code.function("monotonic")
 
 
 def flush(scratch: Scratch, log: int) -> GlueFunction:
@@ -80,7 +89,7 @@ def flush(scratch: Scratch, log: int) -> GlueFunction:
     code.call(log).drop()
     code.i32_const(scratch.line_size).i32_const(0).i32_store()
     code.end()
-    return code.function("platform:flush")
+    return code.function("flush")
 
 
 def write(scratch: Scratch, flush: int) -> GlueFunction:
@@ -114,4 +123,25 @@ def write(scratch: Scratch, flush: int) -> GlueFunction:
     code.i32_const(scratch.line_size).local_get(used).i32_const(1).i32_add().i32_store()
     code.br(0)
     code.end().end()
-    return code.function("platform:write")
+    return code.function("write")
+
+
+def allocate(malloc: int, free: int) -> GlueFunction:
+    """(size) -> address: memory for what the host hands over, or null.
+
+    Python then makes bytes of it, and where there is no memory for these, componentize-py panics. So a large piece is
+    only given when there is as much once more.
+    """
+    code = Code(FuncType((I32,), (I32,)))
+    size = 0
+    address = code.local(I32)
+    room = code.local(I32)
+    code.local_get(size).call(malloc).local_set(address)
+    code.local_get(size).i32_const(LARGE).i32_ge_u().if_()
+    code.local_get(size).i32_const(BYTES_OVERHEAD).i32_add().call(malloc).local_tee(room).call(free)
+    code.local_get(room).i32_eqz().if_()
+    code.local_get(address).call(free)
+    code.i32_const(0).local_set(address)
+    code.end().end()
+    code.local_get(address)
+    return code.function("allocate")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxy_wasm_abi import Callback, Hostcall, Value
+
 from pywasm_compiler.cpython.glue import Code, GlueFunction
 from pywasm_compiler.wasm.model import FuncType, ValType
 

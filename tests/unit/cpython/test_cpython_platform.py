@@ -26,10 +26,10 @@ class LogHost:
 
     def write(self, level: int, text: bytes) -> None:
         self.glue.write(TEXT_AT, text)
-        self.glue.call("platform:write", level, TEXT_AT, len(text))
+        self.glue.call("write", level, TEXT_AT, len(text))
 
     def flush(self) -> None:
-        self.glue.call("platform:flush")
+        self.glue.call("flush")
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_monotonic_never_goes_back() -> None:
         return 0
 
     host = GlueHost([(FuncType((I32,), (I32,)), current_time)], [monotonic(SCRATCH, current_time=0)])
-    shown = [host.call("platform:monotonic") % 2**64 for _ in range(4)]
+    shown = [host.call("monotonic") % 2**64 for _ in range(4)]
     assert shown == [5, 2**63 + 9, 2**63 + 9, 2**63 + 10]
 
 
@@ -110,4 +110,4 @@ def test_monotonic_stands_still_when_the_host_has_no_time() -> None:
         return status
 
     host = GlueHost([(FuncType((I32,), (I32,)), current_time)], [monotonic(SCRATCH, current_time=0)])
-    assert [host.call("platform:monotonic") for _ in range(2)] == [99, 99]
+    assert [host.call("monotonic") for _ in range(2)] == [99, 99]

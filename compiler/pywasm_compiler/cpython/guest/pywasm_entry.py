@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import gc
 import importlib
-import importlib.util
-import linecache
+import random  # noqa: F401 - componentize-py's runtime reseeds it, and cannot import it later
 import sys
 from collections.abc import Callable, Sequence
-from importlib.machinery import BuiltinImporter, FileFinder, FrozenImporter, ModuleSpec, SourceFileLoader
+from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +27,9 @@ FAILURE_FILE = "failure.json"
 
 def load(filter_module: str, runtime_module: str, callbacks: Sequence[str]) -> Callable[[], object]:
     """Import the author's module through the runtime and return a constructor of the object with the callbacks."""
+    # Neither written to the author's directory nor read from it: a build depends on sources alone.
+    sys.pycache_prefix = "/no-pycache"
+    sys.dont_write_bytecode = True
     try:
         vm = _start(filter_module, runtime_module, callbacks)
     except BaseException as error:
@@ -40,22 +42,33 @@ def load(filter_module: str, runtime_module: str, callbacks: Sequence[str]) -> C
 
 
 def _start(filter_module: str, runtime_module: str, callbacks: Sequence[str]) -> object:
-    _name_sources()
-    from wit_world.imports import host
-
-    componentize_py: Any = importlib.import_module("componentize_py_runtime")
-    call_import = componentize_py.call_import
-    componentize_py.call_import = _refuse_hostcall
-    try:
-        vm: object = importlib.import_module(runtime_module).start(filter_module, host)
-    finally:
-        componentize_py.call_import = call_import
+    hostcalls: Any = importlib.import_module("pywasm_hostcalls")
+    hostcalls.numbers = _numbers_of_imports()
+    hostcalls.call_import = _refuse_hostcall
+    vm: object = importlib.import_module(runtime_module).start(filter_module, hostcalls)
+    hostcalls.call_import = importlib.import_module("componentize_py_runtime").call_import
     if missing := [name for name in callbacks if not callable(getattr(vm, name, None))]:
         raise TypeError(f"{runtime_module} offers no {', '.join(missing)}")
     return vm
 
 
-def _refuse_hostcall(index: int, parameters: list[object]) -> object:
+def _numbers_of_imports() -> dict[str, int]:
+    """The number of each hostcall in the component's import table, which only componentize-py's own module knows."""
+    from wit_world.imports import host
+
+    runtime: Any = importlib.import_module("componentize_py_runtime")
+    call_import = runtime.call_import
+    runtime.call_import = lambda number, arguments: number
+    numbers = {
+        name: function(*[None] * function.__code__.co_argcount)
+        for name, function in vars(host).items()
+        if name.startswith("proxy_")
+    }
+    runtime.call_import = call_import
+    return numbers
+
+
+def _refuse_hostcall(number: int, arguments: list[object]) -> object:
     raise RuntimeError("there is no proxy while the module is imported: make hostcalls in callbacks")
 
 
@@ -66,39 +79,6 @@ class NotInSnapshot:
         """Raise ModuleNotFoundError."""
         message = f"No module named {name!r} in the snapshot: import it at the top of a module, not inside a function"
         raise ModuleNotFoundError(message, name=name)
-
-
-# --- source lines -----------------------------------------------------------------------------------------------------
-
-
-def _name_sources() -> None:
-    """Let code that is not the standard library's bear paths relative to its directory of `sys.path`."""
-    directories = {path for path in sys.path if path.strip("/").isdecimal()}
-
-    def finder(path: str) -> FileFinder:
-        if not any(path == directory or path.startswith(f"{directory}/") for directory in directories):
-            raise ImportError(path=path)
-        return FileFinder(path, (NamedSourceLoader, [".py"]))
-
-    sys.path_hooks.insert(0, finder)
-    sys.path_importer_cache.clear()
-
-
-class NamedSourceLoader(SourceFileLoader):
-    """Compiles a source under its relative path and keeps its lines: tracebacks show both when there are no files."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        """The code, always from the source: a build must not depend on a `__pycache__`."""
-        path = self.get_filename(fullname)
-        source = self.get_data(path)
-        name = path.lstrip("/").partition("/")[2]
-        # No time stamp: linecache then never asks whether the file has changed.
-        lines = importlib.util.decode_source(source).splitlines(keepends=True)
-        linecache.cache[name] = (len(source), None, lines, name)
-        return self.source_to_code(source, name)
-
-
-# --- failures ---------------------------------------------------------------------------------------------------------
 
 
 def _report(error: BaseException) -> None:
