@@ -93,9 +93,10 @@ class EnvoyProxy(Proxy):
     def logs(self) -> list[LogLine]:
         """What the plugin has logged at its start and since this proxy was made."""
         process = self._envoy.process
-        start_up = process.log_lines()[: self._envoy.start_up_lines]
-        own_at_start = process.wasm_log_lines()[: sum(line.message.startswith("wasm log") for line in start_up)]
-        return _own_lines([*own_at_start, *process.wasm_log_lines(self._first_line)])
+        served = len(process.wasm_log_lines(self._envoy.start_up_lines))
+        all_lines = process.wasm_log_lines()
+        at_start = all_lines[: len(all_lines) - served]
+        return _own_lines([*at_start, *process.wasm_log_lines(self._first_line)])
 
     @property
     def notes(self) -> list[str]:

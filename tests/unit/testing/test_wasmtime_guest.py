@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from typing import Any
 
@@ -348,6 +351,26 @@ def test_an_endless_recursion_is_a_trap() -> None:
     ) as proxy:
         assert proxy.get().response.status == 503
     assert "call stack exhausted" in proxy.notes[0]
+
+
+def test_traps_need_no_signal_handlers() -> None:
+    # faulthandler takes the handlers of others down when it is disabled, as pytest does when it runs within pytest.
+    program = f"""
+import faulthandler
+from pywasm_filter.testing import EmbeddedProxy
+from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+import wasmtime
+module = WasmtimeModule(wasmtime.wat2wasm({f"(module {BASE} {on_request_headers('unreachable')})"!r}))
+for switch in (faulthandler.enable, faulthandler.disable):
+    with EmbeddedProxy(module.instantiate) as proxy:
+        assert proxy.get().response.status == 503
+    switch()
+with EmbeddedProxy(module.instantiate) as proxy:
+    assert proxy.get().response.status == 503
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_what_the_host_raises_for_the_test_passes_the_module() -> None:
