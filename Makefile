@@ -19,11 +19,12 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 demo: $(INSTALLED)
+	@mkdir -p build
 	$(BIN)/pywasm-filter build examples/add_header/filter.py -o build/add_header.wasm
 	$(BIN)/pywasm-filter try build/add_header.wasm /hello -H 'user-agent: demo' -c 'from Python'
 
 test: lint
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --pywasm-host=inprocess --pywasm-host=wasmtime --pywasm-host=envoy
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
