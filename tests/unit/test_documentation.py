@@ -1,0 +1,53 @@
+"""The code on the pages of the manual runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: str) -> list[str]:
+    return BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+
+
+def test_the_code_of_readme_and_manual_runs(pytester: pytest.Pytester) -> None:
+    filter_source, *tests = [*blocks("README.md"), *blocks("docs/testing.md")]
+    pytester.path.joinpath("filter.py").write_text(filter_source, encoding="utf-8")
+    for number, source in enumerate(tests):
+        pytester.path.joinpath(f"test_block_{number}.py").write_text(source, encoding="utf-8")
+    result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+    expected = sum(source.count("def test_") for source in tests)
+    assert expected >= 6
+    result.assert_outcomes(passed=expected)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")),
+        *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("examples/*/README.md")),
+    ],
+)
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
+    missing = [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()]
+    assert missing == []
+
+
+def test_paths_that_the_architecture_names_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    homes = ["", "pywasm_filter", "pywasm_filter/testing", "compiler", "compiler/pywasm_compiler", "sdk_stubs"]
+    homes += ["compiler/pywasm_compiler/cpython", "compiler/pywasm_compiler/wasm"]
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.(?:py|toml))`", text))
+    missing = [name for name in named if not any((ROOT / home / name).is_file() for home in homes)]
+    assert len(named) > 15
+    assert missing == []
