@@ -44,6 +44,9 @@ for name in sorted({*walk("/python", ""), *sys.stdlib_module_names} - SKIPPED):
         importable.append(name)
     except BaseException as error:
         missing[name] = error.name if isinstance(error, ModuleNotFoundError) else name
+# Modules without a file of their own, such as os.path and collections.abc.
+made = {name for name in sys.modules if name.partition(".")[0] in sys.stdlib_module_names}
+importable = sorted({*importable, *made} - {"__main__"})
 sys.stderr = stderr
 answer = {"python": platform.python_version(), "importable": importable, "missing": missing}
 raise RuntimeError("<answer>" + json.dumps(answer) + "</answer>")

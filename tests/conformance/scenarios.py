@@ -1,14 +1,29 @@
 """The filter under the conformance tests: each request names in `x-scenario` what is to happen to it."""
 
+import collections
+import csv
+import datetime
+import email
+import hashlib
+import importlib
+import ipaddress
+import json
 import logging
 import os
 import random
 import secrets
+import socket
+import string
 import sys
+import threading
 import time
+import urllib.parse
 import uuid
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from pywasm_filter import Action, FailurePolicy, HttpContext, LogLevel, RootContext, log, register_root_context
 
@@ -261,6 +276,62 @@ def exit_now(stream: Scenarios, *_: Any) -> Action:
     sys.exit(3)
 
 
+def nest_deeply(stream: Scenarios, *_: Any) -> Action:
+    json.loads("[" * 200_000)
+    return Action.CONTINUE
+
+
+SYSTEM: dict[str, Callable[[], object]] = {
+    "open": lambda: Path("/etc/hostname").read_text(),
+    "write": lambda: Path("/tmp/x").write_text("x"),
+    "listdir": lambda: list(Path("/").iterdir()),
+    "stat": lambda: Path("/etc").stat(),
+    "socket": lambda: socket.create_connection(("127.0.0.1", 9), timeout=1),
+    "resolve": lambda: socket.getaddrinfo("localhost", 80),
+    "sleep": lambda: time.sleep(0.01),
+    "thread": lambda: threading.Thread(target=print).start(),
+    "exit": lambda: os._exit(1),
+    "abort": os.abort,
+    "memory": lambda: bytearray(2**31 - 1),
+    "import": lambda: importlib.import_module("wave"),
+}
+
+
+def try_the_system(stream: Scenarios, *_: Any) -> Action:
+    outcomes: dict[str, str] = {}
+    for name, call in SYSTEM.items():
+        try:
+            call()
+            outcomes[name] = "works"
+        except (OSError, RuntimeError, MemoryError, ImportError) as error:
+            outcomes[name] = "OSError" if isinstance(error, OSError) else type(error).__name__
+    stream.request.headers["x-outcomes"] = json.dumps(outcomes)
+    return Action.CONTINUE
+
+
+def use_the_library(stream: Scenarios, *_: Any) -> Action:
+    """What the standard library imports, or looks up, only when it is called."""
+    outcomes = [
+        datetime.datetime.strptime("2026-11-24 10:00", "%Y-%m-%d %H:%M").isoformat(),
+        time.strptime("24 Nov 26", "%d %b %y")[:3],
+        "bücher.example".encode("idna").decode(),
+        b"\xa4".decode("iso8859-15"),
+        "ä".encode("cp1252").hex(),
+        "日本".encode("shift_jis").hex(),
+        urllib.parse.urlsplit("http://bücher.example/x").hostname,
+        hashlib.new("sha3_256", b"x").hexdigest()[:8],
+        uuid.uuid5(uuid.NAMESPACE_DNS, "example").hex[:8],
+        collections.Counter("hello").most_common(1),
+        str(ElementTree.fromstring("<a><b>1</b></a>").findtext("b")),
+        string.Template("$x").substitute(x=1),
+        email.message_from_string("a: b\n\nc").get_payload(),
+        list(csv.reader(["a;b"], csv.Sniffer().sniff("a;b\nc;d\n"))),
+        format(ipaddress.ip_address("10.0.0.1"), "x"),
+    ]
+    stream.request.headers["x-outcomes"] = json.dumps(outcomes)
+    return Action.CONTINUE
+
+
 STEPS: dict[tuple[str, str], Any] = {
     ("edit-headers", "request_headers"): edit_request_headers,
     ("edit-headers", "response_headers"): edit_response_headers,
@@ -294,6 +365,9 @@ STEPS: dict[tuple[str, str], Any] = {
     ("fail-response-headers", "response_headers"): fail,
     ("fail-log", "log"): fail,
     ("fail-deeply", "request_headers"): fail_deeply,
+    ("nest-deeply", "request_headers"): nest_deeply,
+    ("library", "request_headers"): use_the_library,
+    ("system", "request_headers"): try_the_system,
     ("no-result", "request_headers"): no_result,
     ("exit", "request_headers"): exit_now,
 }

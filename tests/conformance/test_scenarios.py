@@ -1,7 +1,10 @@
 """What a filter sees and does, the same in process, under wasmtime and in a real Envoy."""
 
+import hashlib
+import json
 import re
 import time
+import uuid
 
 import pytest
 
@@ -184,12 +187,33 @@ def test_output_ends_in_the_proxys_log(proxy: Proxy) -> None:
 def test_clocks_and_randomness_work(proxy: Proxy) -> None:
     first, second = run(proxy, "environment"), run(proxy, "environment")
     for exchange in (first, second):
-        told, monotonic, uuid = upstream_headers(exchange, "x-time", "x-monotonic", "x-uuid")
+        told, monotonic, unique = upstream_headers(exchange, "x-time", "x-monotonic", "x-uuid")
         assert abs(float(told or 0) - time.time()) < 60
         assert monotonic == "True"
-        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", uuid or "")
+        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", unique or "")
     names = ("x-random", "x-urandom", "x-uuid", "x-token")
     assert not set(upstream_headers(first, *names)) & set(upstream_headers(second, *names))
+
+
+def test_the_standard_library_is_whole(proxy: Proxy) -> None:
+    [told] = upstream_headers(run(proxy, "library"), "x-outcomes")
+    assert json.loads(told or "") == [
+        "2026-11-24T10:00:00",
+        [2026, 11, 24],
+        "xn--bcher-kva.example",
+        "€",
+        "e4",
+        "93fa967b",
+        "bücher.example",
+        hashlib.new("sha3_256", b"x").hexdigest()[:8],
+        uuid.uuid5(uuid.NAMESPACE_DNS, "example").hex[:8],
+        [["l", 2]],
+        "1",
+        "1",
+        "c",
+        [["a", "b"]],
+        "0a000001",
+    ]
 
 
 def test_attributes_are_read(proxy: Proxy) -> None:
@@ -258,6 +282,7 @@ def test_an_exception_in_on_log_is_only_logged(proxy: Proxy) -> None:
     ("scenario", "told"),
     [
         ("fail-deeply", "RecursionError"),
+        ("nest-deeply", "RecursionError"),
         ("no-result", "on_request_headers returned None; return Action.CONTINUE or Action.PAUSE"),
         ("exit", "SystemExit: 3"),
     ],
@@ -282,3 +307,23 @@ def test_a_trap_fails_the_stream_by_the_proxys_own_policy(proxy: Proxy) -> None:
     exchange = run(proxy, "fail-request-headers")
     assert exchange.response.status == 503
     assert any("ValueError: failed in fail-request-headers" in line.message for line in exchange.logs)
+
+
+@pytest.mark.pywasm(filter="scenarios.py", root_id="scenarios", hosts=["wasmtime", "envoy"])
+def test_what_a_proxy_cannot_do_is_an_exception_and_never_the_end_of_the_vm(proxy: Proxy) -> None:
+    for _ in range(2):
+        [told] = upstream_headers(run(proxy, "system"), "x-outcomes")
+        assert json.loads(told or "") == {
+            "open": "OSError",
+            "write": "OSError",
+            "listdir": "OSError",
+            "stat": "OSError",
+            "socket": "OSError",
+            "resolve": "OSError",
+            "sleep": "OSError",
+            "thread": "RuntimeError",
+            "exit": "OSError",
+            "abort": "OSError",
+            "memory": "MemoryError",
+            "import": "ModuleNotFoundError",
+        }

@@ -20,7 +20,8 @@ from pywasm_compiler.engine import Program
 from pywasm_compiler.errors import CompileError
 
 _WORKER: Final = Path(__file__).with_name("componentize_worker.py")
-_ENTRY: Final = Path(__file__).with_name("guest") / "pywasm_entry.py"
+_GUEST: Final = Path(__file__).with_name("guest")
+"""Our own part of what runs before the snapshot."""
 _APP_MODULE: Final = "pywasm_app"
 _HOSTCALLS_MODULE: Final = "pywasm_hostcalls"
 _FAILURE_FILE: Final = "failure.json"
@@ -47,7 +48,8 @@ def componentize(program: Program) -> bytes:
         entry = workspace / "entry"
         output = workspace / "component.wasm"
         entry.mkdir()
-        shutil.copyfile(_ENTRY, entry / _ENTRY.name)
+        for file in _GUEST.glob("*.py"):
+            shutil.copyfile(file, entry / file.name)
         (entry / f"{_APP_MODULE}.py").write_text(_app_source(program), encoding="utf-8")
         (entry / f"{_HOSTCALLS_MODULE}.py").write_text(render_hostcalls(program.hostcalls), encoding="utf-8")
         (workspace / "proxy.wit").write_text(render_wit(program.hostcalls, program.callbacks), encoding="utf-8")

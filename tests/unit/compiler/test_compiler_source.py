@@ -170,6 +170,23 @@ def test_module_removed_from_the_standard_library(tmp_path: Path, monkeypatch: p
     assert "'gonelib' is no longer in the standard library" in error.remedy
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import collections.abc, os.path",
+        "from collections.abc import Callable",
+        "from os import path",
+        "import xml.etree.ElementTree as ET",
+        "from xml.parsers.expat import errors",
+        "import concurrent.futures, email.message, http.cookies, logging.config, urllib.parse",
+        "from importlib import metadata, resources",
+        "import unittest.mock",
+    ],
+)
+def test_modules_of_every_making_pass(tmp_path: Path, statement: str) -> None:
+    assert relative_names(read_source_tree(write(tmp_path, filter=statement))) == ["filter.py"]
+
+
 def test_what_the_guest_has_passes(tmp_path: Path) -> None:
     source = "import json, hashlib, asyncio\nimport xml.etree.ElementTree as ET\nfrom os import path\nimport _ast\n"
     assert read_source_tree(write(tmp_path, filter=source)).search_path == (tmp_path,)

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pywasm_companions import complete_standard_library
+
 if TYPE_CHECKING:
     import traceback
 
@@ -32,6 +34,7 @@ def load(filter_module: str, runtime_module: str, callbacks: Sequence[str]) -> C
     sys.dont_write_bytecode = True
     try:
         vm = _start(filter_module, runtime_module, callbacks)
+        complete_standard_library()
     except BaseException as error:
         _report(error)
         raise
