@@ -92,7 +92,7 @@ def hostcall_trampoline(hostcall: Hostcall, imported: int, free: int) -> GlueFun
         code.i32_store(0)
     for argument in buffer_params(hostcall):
         code.local_get(argument).call(free)
-    return code.function(f"hostcall:{hostcall.name}")
+    return code.function(f"hostcall {hostcall.name}")
 
 
 def callback_wrapper(callback: Callback, lifted: int, post_return: int, flush: int) -> GlueFunction:
@@ -110,4 +110,4 @@ def callback_wrapper(callback: Callback, lifted: int, post_return: int, flush: i
         result = code.local(signature.results[0])
         code.local_tee(result).local_get(result)
     code.call(post_return).call(flush)
-    return code.function(f"callback:{callback.name}")
+    return code.function(f"callback {callback.name}")

@@ -1,0 +1,62 @@
+"""One real build for all tests of the engine, and the module as machine code."""
+
+from pathlib import Path
+
+import pytest
+from proxy_wasm_abi import load
+from pywasm_compiler.cpython import engine as cpython_engine
+from pywasm_compiler.cpython.componentize import componentize
+from pywasm_compiler.engine import Engine, Options, Program, engine
+
+from tests.compiler.cpython.proxy_host import CompiledModule, ProxyHost
+
+GUEST = Path(__file__).with_name("guest")
+
+
+@pytest.fixture(scope="session")
+def program() -> Program:
+    return Program(
+        filter_module="probe_filter",
+        runtime_module="probe_runtime",
+        search_path=(GUEST,),
+        hostcalls=tuple(hostcall.name for hostcall in load().hostcalls),
+        callbacks=(
+            "proxy_on_context_create",
+            "proxy_on_vm_start",
+            "proxy_on_configure",
+            "proxy_on_request_headers",
+            "proxy_on_tick",
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def component_bytes(program: Program) -> bytes:
+    return componentize(program)
+
+
+@pytest.fixture
+def linking_engine(component_bytes: bytes, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The engine without the step that takes long: it gets the component that is there already."""
+    monkeypatch.setattr(cpython_engine, "componentize", lambda program: component_bytes)
+    return engine("cpython")
+
+
+@pytest.fixture(scope="session")
+def module_bytes(component_bytes: bytes, program: Program) -> bytes:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(cpython_engine, "componentize", lambda program: component_bytes)
+        return engine("cpython").compile(program, Options(), lambda step: None)
+
+
+@pytest.fixture(scope="session")
+def compiled(module_bytes: bytes) -> CompiledModule:
+    return CompiledModule(module_bytes)
+
+
+@pytest.fixture
+def host(compiled: CompiledModule) -> ProxyHost:
+    """A VM that has started."""
+    host = ProxyHost(compiled)
+    host.start()
+    return host
