@@ -97,6 +97,7 @@ RETURNS = {
     "environ": {},
     "getenv_set": "1",
     "argv": [],
+    "sys_path": ["/world", "/0", "/1", "/bundled"],  # the entry and the one directory asked for, no site-packages
     "locale_settings": ["C.UTF-8;C;C;C;C;C", "UTF-8", "utf-8"],
     "time_local": "1970-01-01 00:00:00 +0000",
     "thread_lock": True,

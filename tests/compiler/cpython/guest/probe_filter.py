@@ -3,7 +3,6 @@
 # ruff: noqa: PTH102, PTH109, PTH116, PTH208
 
 import decimal
-import encodings.idna  # noqa: F401 - the resolver of names looks for it at run time
 import faulthandler
 import json
 import locale
@@ -137,6 +136,10 @@ def getenv_set(host: Any) -> object:
 
 def argv(host: Any) -> object:
     return sys.argv
+
+
+def sys_path(host: Any) -> object:
+    return [path for path in sys.path if not path.startswith("/python")]
 
 
 def getpid(host: Any) -> object:
