@@ -22,6 +22,7 @@ else:
     RootT = TypeVar("RootT", bound="RootContext")
 
 _NO_GRPC_STATUS = 0xFFFF_FFFF
+_LOWEST_STATUS, _HIGHEST_STATUS = 200, 999
 
 
 class FailurePolicy(Enum):
@@ -175,12 +176,16 @@ class HttpContext(Context, Generic[RootT]):
         """Answer downstream from here; upstream gets nothing, or nothing more.
 
         The host sends it when the callback returns, through the response callbacks of this filter. Only the first
-        answer of a stream counts. `details` shows as `%RESPONSE_CODE_DETAILS%` in Envoy's access log. `grpc_status` is
-        for gRPC clients; by default the host derives it from `status`. Text bodies are sent as UTF-8.
+        answer of a stream counts. `status` is 200 to 999. `details` shows as `%RESPONSE_CODE_DETAILS%` in Envoy's
+        access log. `grpc_status` is for gRPC clients; by default the host derives it from `status`. Text bodies are
+        sent as UTF-8.
 
         Returns PAUSE, so that a callback can end with `return self.send_local_response(403)`.
-        ABI: proxy_send_local_response. Raises HostError.
+        ABI: proxy_send_local_response. Raises HostError; ValueError for a status that no client could read, and for
+        headers as `HeaderMap` does.
         """
+        if not _LOWEST_STATUS <= status <= _HIGHEST_STATUS:
+            raise ValueError(f"a response has a status from {_LOWEST_STATUS} to {_HIGHEST_STATUS}, not {status}")
         result = hostcalls.current.proxy_send_local_response(
             int(status),
             details.encode("utf-8", "surrogateescape"),

@@ -14,22 +14,36 @@ _MOUNT = re.compile(r"^/\d+/")
 
 def describe(where: str, error: BaseException) -> str:
     """`where` and the traceback, from the first frame of the author's code on."""
+    return f"exception in {where}\n{format_exception(error)}"
+
+
+def format_exception(error: BaseException) -> str:
+    """The traceback as Python prints it, tidied: see `describe`."""
     summary = traceback.TracebackException.from_exception(error)
     _tidy(summary)
-    return f"exception in {where}\n{''.join(summary.format()).rstrip()}"
+    return "".join(summary.format()).rstrip()
+
+
+def source_name(filename: str) -> str:
+    """A file name without the compiler's mount point in front of it."""
+    return _MOUNT.sub("", filename)
 
 
 def _tidy(summary: traceback.TracebackException) -> None:
     """Leave out the frames of the SDK above the author's, and the compiler's mount points in front of file names."""
-    frames = list(summary.stack)
-    while len(frames) > 1 and _SDK.search(frames[0].filename):
-        del frames[0]
-    for frame in frames:
-        frame.filename = _MOUNT.sub("", frame.filename)
-    summary.stack[:] = frames
-    for chained in (summary.__cause__, summary.__context__):
+    pending: list[traceback.TracebackException | None] = [summary]
+    while pending:  # not by recursion: a chain of exceptions may be longer than the stack is deep
+        chained = pending.pop()
         if chained is not None:
-            _tidy(chained)
+            _tidy_stack(chained.stack)
+            pending += [chained.__cause__, chained.__context__, *(chained.exceptions or ())]
+
+
+def _tidy_stack(stack: traceback.StackSummary) -> None:
+    while len(stack) > 1 and _SDK.search(stack[0].filename):
+        del stack[0]
+    for frame in stack:
+        frame.filename = source_name(frame.filename)
 
 
 def keep_source_lines() -> None:

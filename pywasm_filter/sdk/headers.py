@@ -1,7 +1,9 @@
 """Header, trailer and metadata maps that the host lends to a callback."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import TypeAlias, TypeVar, overload
 
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.abi import MapType, Status
@@ -10,21 +12,26 @@ from pywasm_filter.sdk.pairs import decode_pairs, encode_pairs
 
 T = TypeVar("T")
 
-Text = str | bytes
+Text: TypeAlias = str | bytes
 """A header name or value: text, or the bytes themselves."""
 
-HeaderPairs = Mapping[str, Text] | Iterable[tuple[Text, Text]]
+HeaderPairs: TypeAlias = "HeaderMap | Mapping[str, Text] | Iterable[tuple[Text, Text]]"
 """Headers as a mapping, or as pairs where a name may occur more than once."""
+
+_NAME_BYTES = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+"""What a name may consist of in HTTP (RFC 9110, token), in lower case."""
 
 
 def encode_name(name: Text) -> bytes:
     """Bytes of a header name, in lower case as HTTP/2 and Envoy have it.
 
-    Raises TypeError for anything but str and bytes, ValueError for an empty name and for control characters.
+    Raises TypeError for anything but str and bytes, ValueError for what is no name in HTTP: a space or a colon in it
+    would let a name smuggle in another header.
     """
     data = _encode(name, "name").lower()
-    if not data:
-        raise ValueError("a header name must not be empty")
+    plain = data.removeprefix(b":")  # of a pseudo-header such as :path
+    if not plain or plain.translate(None, _NAME_BYTES):
+        raise ValueError(f"no header can have the name {name!r}")
     return data
 
 
@@ -34,19 +41,18 @@ def encode_value(value: Text) -> bytes:
     Raises TypeError for anything but str and bytes, ValueError for CR, LF and NUL: they would let a value smuggle in
     further headers.
     """
-    return _encode(value, "value")
+    data = _encode(value, "value")
+    if b"\n" in data or b"\r" in data or b"\0" in data:
+        raise ValueError(f"a header value must not contain CR, LF or NUL: {value!r}")
+    return data
 
 
 def _encode(text: Text, what: str) -> bytes:
     if isinstance(text, str):
-        data = text.encode("utf-8", "surrogateescape")
-    elif isinstance(text, bytes):
-        data = text
-    else:
-        raise TypeError(f"a header {what} is str or bytes, not {type(text).__name__}: {text!r}")
-    if b"\n" in data or b"\r" in data or b"\0" in data:
-        raise ValueError(f"a header {what} must not contain CR, LF or NUL: {text!r}")
-    return data
+        return text.encode("utf-8", "surrogateescape")
+    if isinstance(text, bytes):
+        return text
+    raise TypeError(f"a header {what} is str or bytes, not {type(text).__name__}: {text!r}")
 
 
 def decode(data: bytes) -> str:
@@ -59,8 +65,11 @@ def encode_headers(headers: HeaderPairs) -> bytes:
 
     Raises TypeError and ValueError as `encode_name` and `encode_value` do.
     """
-    items: Iterable[tuple[Text, Text]] = headers.items() if isinstance(headers, Mapping) else headers
-    return encode_pairs([(encode_name(name), encode_value(value)) for name, value in items])
+    return encode_pairs([(encode_name(name), encode_value(value)) for name, value in _items(headers)])
+
+
+def _items(headers: HeaderPairs) -> Iterable[tuple[Text, Text]]:
+    return headers.items() if isinstance(headers, (HeaderMap, Mapping)) else headers
 
 
 class HeaderMap:
@@ -71,7 +80,9 @@ class HeaderMap:
     Outside of that, reading finds nothing or raises `BadArgument`, and writing raises `BadArgument`.
 
     Names and values are str; bytes that are not UTF-8 show as lone surrogates (PEP 383) and are given back unchanged.
-    `raw` has the bytes. Iteration, `len` and `items` count each value of a repeated name.
+    `raw` has the bytes. Iteration, `len` and `items` count each value of a repeated name. All that takes a name or a
+    value raises TypeError for anything but str and bytes, and ValueError for a name that HTTP does not allow and for
+    CR, LF and NUL in a value.
     """
 
     __slots__ = ("_type",)
@@ -119,7 +130,13 @@ class HeaderMap:
             return None
         raise host_error("proxy_get_header_map_value", status)
 
-    def get(self, name: Text, default: str | T | None = None) -> str | T | None:
+    @overload
+    def get(self, name: Text) -> str | None: ...
+
+    @overload
+    def get(self, name: Text, default: T) -> str | T: ...
+
+    def get(self, name: Text, default: object = None) -> object:
         """First value of `name`, `default` if there is none. ABI: proxy_get_header_map_value."""
         value = self.get_bytes(name)
         return default if value is None else decode(value)
@@ -143,7 +160,13 @@ class HeaderMap:
             value = encode_value(default)
         return decode(value)
 
-    def pop(self, name: Text, default: str | T | None = None) -> str | T | None:
+    @overload
+    def pop(self, name: Text) -> str | None: ...
+
+    @overload
+    def pop(self, name: Text, default: T) -> str | T: ...
+
+    def pop(self, name: Text, default: object = None) -> object:
         """Remove `name` and return its first value, `default` if there was none."""
         value = self.get_bytes(name)
         if value is None:
@@ -159,9 +182,8 @@ class HeaderMap:
 
     def update(self, headers: HeaderPairs) -> None:
         """Set each name to its value; the values of a name that occurs more than once in `headers` are all kept."""
-        items: Iterable[tuple[Text, Text]] = headers.items() if isinstance(headers, Mapping) else headers
         seen: set[bytes] = set()
-        for name, value in items:
+        for name, value in _items(headers):
             key = encode_name(name)
             if key in seen:
                 self.add(key, value)

@@ -73,7 +73,7 @@ class Response(Message):
 
     @property
     def status(self) -> int:
-        """The status code: the header `:status`. KeyError when there is no response yet."""
+        """The status code: the header `:status`. Raises KeyError or BadArgument when there is no response yet."""
         return int(self.headers[":status"])
 
     @status.setter

@@ -67,12 +67,27 @@ def begin_collecting() -> Registry:
 def finish_collecting(registry: Registry, module: ModuleType) -> None:
     """Stop collecting; when the module has registered nothing, find its context class.
 
-    Raises RegistrationError when there is no context class, or more than one to choose from.
+    Raises RegistrationError when there is no context class, or more than one to choose from, and when none of the
+    registered roots serves the HTTP context that the module defines.
     """
     global _collecting
     _collecting = None
-    if not registry.roots:
+    if registry.roots:
+        _check_served(registry, module)
+    else:
         registry.add(_implied_root(module), "")
+
+
+def _check_served(registry: Registry, module: ModuleType) -> None:
+    https: list[type[HttpContext[Any]]] = _leaf_classes(module, HttpContext)
+    if https and not any(_serves_http(root) for root in registry.roots.values()):
+        raise RegistrationError(
+            f"no registered root context creates {_names(https)}; set http_context = {https[0].__name__} in its class"
+        )
+
+
+def _serves_http(root: type[RootContext]) -> bool:
+    return root.http_context is not None or root.create_http_context is not RootContext.create_http_context
 
 
 def _implied_root(module: ModuleType) -> type[RootContext]:
@@ -83,7 +98,7 @@ def _implied_root(module: ModuleType) -> type[RootContext]:
             f"{_names(roots)} are all root contexts; say which to use, and under which root_id, with "
             "register_root_context(TheClass, 'root_id')"
         )
-    if roots and (roots[0].http_context is not None or not https):
+    if roots and (_serves_http(roots[0]) or not https):
         return roots[0]
     if len(https) > 1:
         raise RegistrationError(

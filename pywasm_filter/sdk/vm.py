@@ -9,7 +9,7 @@ from pywasm_filter.sdk.abi import Action, BufferType, LogLevel
 from pywasm_filter.sdk.body import read_buffer
 from pywasm_filter.sdk.contexts import Context, FailurePolicy, HttpContext, RootContext
 from pywasm_filter.sdk.failures import describe
-from pywasm_filter.sdk.output import log
+from pywasm_filter.sdk.output import finish_lines, log
 from pywasm_filter.sdk.properties import Properties
 from pywasm_filter.sdk.registry import Registry
 
@@ -78,8 +78,9 @@ class _UnknownRoot(RootContext):
 
 
 def _action(result: Any, callback: str) -> int:
-    if isinstance(result, int):
-        return result
+    # Not any int: True would pause the stream, and the host traps on numbers that it does not know.
+    if isinstance(result, Action):
+        return int(result)
     raise TypeError(f"{callback} returned {result!r}; return Action.CONTINUE or Action.PAUSE")
 
 
@@ -87,6 +88,26 @@ def _success(result: Any, callback: str) -> int:
     if isinstance(result, bool):
         return int(result)
     raise TypeError(f"{callback} returned {result!r}; return True or False")
+
+
+def _where(context: Context, callback: str) -> str:
+    if isinstance(context, _BrokenContext):
+        return f"the creation of an HTTP context of {type(context.root).__name__}"
+    return f"{type(context).__name__}.{callback}"
+
+
+def _check_root(root: RootContext, context_id: int) -> None:
+    if getattr(root, "context_id", None) != context_id:
+        raise TypeError(f"{type(root).__name__}.__init__ must call super().__init__(context_id)")
+
+
+def _check_stream(stream: object, context_id: int, root: RootContext) -> None:
+    if not isinstance(stream, HttpContext):
+        raise TypeError(
+            f"{type(root).__name__}.create_http_context returned {stream!r}; return an instance of an HttpContext"
+        )
+    if getattr(stream, "context_id", None) != context_id or getattr(stream, "root", None) is not root:
+        raise TypeError(f"{type(stream).__name__}.__init__ must call super().__init__(context_id, root)")
 
 
 class Vm:
@@ -142,7 +163,7 @@ class Vm:
         try:
             return _success(context.on_done(), "on_done")
         except BaseException as error:  # noqa: BLE001
-            self._report(context, "on_done", error)
+            self._report(_where(context, "on_done"), error)
             return 1
 
     def proxy_on_log(self, context_id: int) -> None:
@@ -153,7 +174,7 @@ class Vm:
         try:
             context.on_log()
         except BaseException as error:  # noqa: BLE001
-            self._report(context, "on_log", error)
+            self._report(_where(context, "on_log"), error)
 
     def proxy_on_delete(self, context_id: int) -> None:
         """Forget the context."""
@@ -166,7 +187,8 @@ class Vm:
         try:
             context.on_delete()
         except BaseException as error:  # noqa: BLE001
-            self._report(context, "on_delete", error)
+            self._report(_where(context, "on_delete"), error)
+        finish_lines()
 
     # --- HTTP streams ---
 
@@ -253,27 +275,34 @@ class Vm:
     # --- contexts ---
 
     def _context(self, context_id: int) -> Context | None:
-        return self._streams.get(context_id) or self._roots.get(context_id)
+        stream = self._streams.get(context_id)
+        return self._roots.get(context_id) if stream is None else stream
 
     def _live_stream(self, context_id: int) -> HttpContext[Any] | None:
         """The stream's context; None when the filter has nothing more to say to this stream."""
         return None if context_id in self._failed else self._streams.get(context_id)
 
     def _create_root(self, context_id: int) -> None:
-        root_id = (Properties().raw("plugin_root_id") or b"").decode("utf-8", "replace")
-        cls = self._registry.find(root_id)
-        if cls is None:
-            known = ", ".join(repr(name) for name in self._registry.roots)
-            unknown = _UnknownRoot(context_id)
-            unknown.reason = f"the module has no root context for root_id {root_id!r}; it has {known}"
-            self._roots[context_id] = unknown
-            return
+        where = "the choice of the root context"
         try:
+            root_id = (Properties().raw("plugin_root_id") or b"").decode("utf-8", "replace")
+            cls = self._registry.find(root_id)
+            if cls is None:
+                self._roots[context_id] = self._unknown_root(context_id, root_id)
+                return
+            where = f"the creation of {cls.__name__}"
             root = cls(context_id)
+            _check_root(root, context_id)
             root.on_context_create()
             self._roots[context_id] = root
         except BaseException as error:  # noqa: BLE001 - without a root, on_vm_start answers 0
-            self._report(None, f"the creation of {cls.__name__}", error)
+            self._report(where, error)
+
+    def _unknown_root(self, context_id: int, root_id: str) -> RootContext:
+        known = ", ".join(repr(name) for name in self._registry.roots)
+        unknown = _UnknownRoot(context_id)
+        unknown.reason = f"the module has no root context for root_id {root_id!r}; it has {known}"
+        return unknown
 
     def _create_stream(self, context_id: int, parent_context_id: int) -> None:
         root = self._roots.get(parent_context_id)
@@ -282,6 +311,7 @@ class Vm:
         try:
             stream = root.create_http_context(context_id)
             if stream is not None:
+                _check_stream(stream, context_id, root)
                 stream.on_context_create()
         except BaseException as error:  # noqa: BLE001
             # A local response is possible only from the first callback of the stream on.
@@ -291,10 +321,10 @@ class Vm:
 
     # --- failures ---
 
-    def _report(self, context: Context | None, callback: str, error: BaseException) -> None:
+    def _report(self, where: str, error: BaseException) -> None:
         if isinstance(error, self._passing):
             raise error
-        where = callback if context is None else f"{type(context).__name__}.{callback}"
+        finish_lines()  # what the author printed on the way stands before the traceback
         try:
             text = describe(where, error)
         except BaseException:  # noqa: BLE001 - out of memory, say; the failure itself must still be told
@@ -302,11 +332,11 @@ class Vm:
         log(LogLevel.ERROR, text)
 
     def _root_failed(self, root: RootContext, callback: str, error: BaseException) -> int:
-        self._report(root, callback, error)
+        self._report(_where(root, callback), error)
         return 0
 
     def _stream_failed(self, stream: HttpContext[Any], callback: str, error: BaseException) -> int:
-        self._report(stream, callback, error)
+        self._report(_where(stream, callback), error)
         policy = stream.root.failure_policy
         if policy is FailurePolicy.TRAP:
             raise error

@@ -1,5 +1,6 @@
 """Callbacks, registration, failures and output."""
 
+import io
 import logging
 import sys
 import types
@@ -23,6 +24,7 @@ from pywasm_filter import (
 )
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.abi import BufferType
+from pywasm_filter.sdk.failures import describe
 from pywasm_filter.sdk.output import ProxyLogHandler, Redirect
 from pywasm_filter.sdk.registry import Registry, begin_collecting, finish_collecting
 from pywasm_filter.sdk.vm import CALLBACKS, HOSTCALLS, Vm
@@ -231,7 +233,90 @@ def test_a_context_that_cannot_be_created_fails_at_its_first_callback(host: "Scr
     vm.proxy_on_context_create(2, 1)
     assert vm.proxy_on_request_headers(2, 1, 1) == Action.PAUSE
     assert host.local_responses[0][0] == 500
+    assert host.logged[0][1].startswith("exception in the creation of an HTTP context of BrokenRoot\n")
     assert "RuntimeError: no luck" in host.logged[0][1]
+
+
+class Forgetting(HttpContext[RootContext]):
+    def __init__(self, context_id: int, root: RootContext) -> None:
+        self.state = context_id
+
+
+class Unlinked(HttpContext[RootContext]):
+    def __init__(self, context_id: int, root: RootContext) -> None:
+        super().__init__(context_id, RootContext(7))
+
+
+@pytest.mark.parametrize(
+    ("created", "message"),
+    [
+        (Forgetting, "Forgetting.__init__ must call super().__init__(context_id, root)"),
+        (Unlinked, "Unlinked.__init__ must call super().__init__(context_id, root)"),
+        (lambda *_: Recorder, "create_http_context returned <class "),
+        (lambda *_: HttpContext(5, RootContext(1)), "HttpContext.__init__ must call super().__init__"),
+    ],
+)
+def test_a_context_that_is_none_fails_its_stream_alone(
+    host: "ScriptedHost", created: Callable[..., Any], message: str
+) -> None:
+    class Creating(RootContext):
+        def create_http_context(self, context_id: int) -> Any:
+            return created(context_id, self)
+
+    vm = vm_with(Creating)
+    vm.proxy_on_context_create(2, 1)
+    assert vm.proxy_on_request_headers(2, 1, 1) == Action.PAUSE
+    assert host.local_responses[0][0] == 500
+    assert message in host.logged[0][1]
+
+
+def test_a_root_that_does_not_call_super_does_not_start(host: "ScriptedHost") -> None:
+    class Silent(RootContext):
+        def __init__(self, context_id: int) -> None:
+            self.state = context_id
+
+    vm = vm_with(Silent)
+    assert vm.proxy_on_vm_start(1, 0) == 0
+    assert "Silent.__init__ must call super().__init__(context_id)" in host.logged[0][1]
+
+
+def test_a_host_that_tells_no_root_id_is_reported(host: "ScriptedHost", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "proxy_get_property", lambda path: (10, b""))
+    vm = vm_with(Root)
+    assert vm.proxy_on_vm_start(1, 0) == 0
+    assert host.logged[0][1].startswith("exception in the choice of the root context\n")
+    assert "proxy_get_property: INTERNAL_FAILURE" in host.logged[0][1]
+
+
+def test_a_context_may_be_empty(host: "ScriptedHost", recorder: type[Recorder]) -> None:
+    class Sized(recorder):  # type: ignore[valid-type, misc]
+        def __len__(self) -> int:
+            return 0
+
+    class SizedRoot(RootContext):
+        http_context = Sized
+
+    vm = vm_with(SizedRoot)
+    vm.proxy_on_context_create(2, 1)
+    vm.proxy_on_log(2)
+    vm.proxy_on_delete(2)
+    assert recorder.calls == [("on_log",), ("on_delete",)]
+
+
+@pytest.mark.parametrize("result", [True, 0, 1, 2, -1, 1 << 40, 1.0, "CONTINUE"])
+def test_only_an_action_is_a_result(host: "ScriptedHost", result: object) -> None:
+    class Odd(HttpContext[RootContext]):
+        def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Any:
+            return result
+
+    class OddRoot(RootContext):
+        http_context = Odd
+
+    vm = vm_with(OddRoot)
+    vm.proxy_on_context_create(2, 1)
+    assert vm.proxy_on_request_headers(2, 1, 1) == Action.PAUSE
+    assert host.local_responses[0][0] == 500
+    assert f"on_request_headers returned {result!r}; return Action.CONTINUE" in host.logged[0][1]
 
 
 def test_a_callback_that_forgets_its_result_is_told(host: "ScriptedHost") -> None:
@@ -342,9 +427,16 @@ def test_a_single_class_needs_no_registration() -> None:
     assert derived.http_context.__name__ == "B"  # type: ignore[union-attr]
 
 
+def test_a_root_that_creates_its_contexts_may_choose_among_several() -> None:
+    chooser = "class R(RootContext):\n    def create_http_context(self, context_id): return A(context_id, self)\n"
+    assert roots_of(HTTP + "class B(HttpContext): pass\n" + chooser)[""].__name__ == "R"
+    assert list(roots_of(HTTP + chooser + "register(R, 'r')")) == ["r"]
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        (HTTP + ROOT + "register(R)", "no registered root context creates A; set http_context = A in its class"),
         ("x = 1", "no subclass of HttpContext or RootContext in the module"),
         (HTTP + "class B(HttpContext): pass", "A and B are all HTTP contexts"),
         (ROOT + "class S(RootContext): pass", "R and S are all root contexts"),
@@ -389,6 +481,98 @@ def test_output_goes_to_the_proxys_log(host: "ScriptedHost") -> None:
         (LogLevel.TRACE, "trace \\udcff"),
     ]
     assert (sys.stdout, sys.stderr, warnings.showwarning, logging.getLogger().level) == saved
+
+
+def test_the_authors_basic_config_is_the_format_of_the_proxys_log(
+    host: "ScriptedHost", capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    logging.basicConfig(format="%(name)s: %(message)s")
+    console = root.handlers[0]
+    with Redirect():
+        logging.getLogger("mine").warning("once")
+    assert host.logged == [(LogLevel.WARN, "mine: once")]
+    assert capsys.readouterr() == ("", "")
+    assert root.handlers == [console]
+
+
+def test_a_handler_of_the_authors_own_stays(host: "ScriptedHost", monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = io.StringIO()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(kept)])
+    with Redirect():
+        logging.getLogger("mine").warning("twice")
+    assert (host.logged, kept.getvalue()) == ([(LogLevel.WARN, "twice")], "twice\n")
+
+
+def test_a_level_that_the_filter_sets_lasts(host: "ScriptedHost") -> None:
+    before = logging.getLogger().level
+    redirect = Redirect()
+    with redirect:
+        logging.getLogger().setLevel(logging.ERROR)
+    assert logging.getLogger().level == before
+    with redirect:
+        logging.getLogger("mine").warning("dropped")
+        logging.getLogger("mine").error("kept")
+    assert host.logged == [(LogLevel.ERROR, "kept")]
+
+
+def test_an_unfinished_line_ends_with_its_stream(host: "ScriptedHost") -> None:
+    class Printing(HttpContext[RootContext]):
+        def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+            print("half a line", end="")
+            if end_of_stream:
+                raise ValueError("boom")
+            return Action.CONTINUE
+
+    class PrintingRoot(RootContext):
+        http_context = Printing
+
+    vm = vm_with(PrintingRoot)
+    with Redirect():
+        for stream, end_of_stream in ((2, 0), (3, 1)):
+            vm.proxy_on_context_create(stream, 1)
+            vm.proxy_on_request_headers(stream, 1, end_of_stream)
+            vm.proxy_on_delete(stream)
+    assert [text.partition("\n")[0] for _, text in host.logged] == [
+        "half a line",
+        "half a line",
+        "exception in Printing.on_request_headers",
+    ]
+
+
+def at_mount_point(filename: str) -> Exception:
+    """An exception raised in a file of that name."""
+    try:
+        exec(compile("\n1 / 0", filename, "exec"), {})
+    except ZeroDivisionError as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def test_file_names_are_those_of_the_author_wherever_a_traceback_stands(
+    host: "ScriptedHost", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # the test runner's would format the traceback first
+    group = ExceptionGroup("several", [at_mount_point("/2/in_group.py")])
+    group.__cause__ = at_mount_point("/2/cause.py")
+    text = describe("f", group)
+    assert 'File "in_group.py", line 2' in text
+    assert 'File "cause.py", line 2' in text
+    with Redirect():
+        logging.getLogger("x").error("told", exc_info=at_mount_point("/2/logged.py"))
+        warnings.showwarning("old", DeprecationWarning, "/2/warned.py", 3)
+    assert 'File "logged.py", line 2' in host.logged[0][1]
+    assert host.logged[1] == (LogLevel.WARN, "warned.py:3: DeprecationWarning: old")
+
+
+def test_a_chain_of_exceptions_may_be_longer_than_the_stack() -> None:
+    error = ValueError("first")
+    for number in range(2 * sys.getrecursionlimit()):
+        following = ValueError(number)
+        following.__context__ = error
+        error = following
+    assert "ValueError: first\n" in describe("f", error)
 
 
 def test_a_bad_format_string_does_not_take_the_callback_down(
