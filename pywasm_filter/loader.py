@@ -1,6 +1,7 @@
 """Import of an author's filter into this interpreter.
 
-Each load executes the module and its local imports anew, as each VM of a proxy does. Run as a program, it tells in
+Each load executes the module and its local imports anew, as each VM of a proxy does, and leaves the interpreter's own
+modules as they were: filters may have names in common with one another and with tests. Run as a program, it tells in
 JSON whether the filter can be loaded: `python -m pywasm_filter.loader FILE`.
 """
 
@@ -10,17 +11,45 @@ import importlib.util
 import json
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from pywasm_compiler import import_rules
 from pywasm_compiler.errors import CompileError
 
 from pywasm_filter.sdk.registry import RegistrationError, Registry, begin_collecting, finish_collecting
 
+# Never set aside: their identity matters to whoever loads a filter.
+_SHARED = sys.stdlib_module_names | set(import_rules.OURS)
 
-def load_filter(path: Path) -> Registry:
+
+@dataclass(frozen=True)
+class LoadedFilter:
+    """A filter's root contexts, and the modules of its directory that it has imported, itself among them, by name.
+
+    The modules are not in `sys.modules`: whoever runs the filter puts them there for that time, see `installed`.
+    """
+
+    registry: Registry
+    modules: Mapping[str, ModuleType]
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Have the filter's modules in `sys.modules`, where pickle and typing look for them."""
+        others = {name: sys.modules[name] for name in self.modules if name in sys.modules}
+        sys.modules.update(self.modules)
+        try:
+            yield
+        finally:
+            for name in self.modules:
+                sys.modules.pop(name, None)
+            sys.modules.update(others)
+
+
+def load_filter(path: Path) -> LoadedFilter:
     """Execute the filter and collect its root contexts.
 
     Raises CompileError when the file cannot be read, does not compile, raises, or does not say which context class the
@@ -29,7 +58,7 @@ def load_filter(path: Path) -> Registry:
     path = path.resolve()
     _check_file(path)
     registry = begin_collecting()
-    module = _execute(path)
+    module, modules = _execute(path)
     try:
         finish_collecting(registry, module)
     except RegistrationError as error:
@@ -38,7 +67,7 @@ def load_filter(path: Path) -> Registry:
             file=path,
             remedy="define one class that derives from HttpContext, or register the roots: see the README",
         ) from error
-    return registry
+    return LoadedFilter(registry, modules)
 
 
 def _check_file(path: Path) -> None:
@@ -46,22 +75,15 @@ def _check_file(path: Path) -> None:
         raise CompileError("is a directory, not a filter", file=path, remedy="name the Python file of the filter")
     if not path.is_file():
         raise CompileError("no such file", file=path, remedy="check the path of the filter")
-    if not path.stem.isidentifier() or path.suffix != ".py":
-        raise CompileError(
-            "is not a name that Python can import", file=path, remedy="name the file like a module: my_filter.py"
-        )
-    if path.stem in sys.stdlib_module_names:
-        raise CompileError(
-            f"hides the standard library's module {path.stem!r}", file=path, remedy="give the file another name"
-        )
+    import_rules.check_file_name(path, path.name)
 
 
-def _execute(path: Path) -> ModuleType:
+def _execute(path: Path) -> tuple[ModuleType, Mapping[str, ModuleType]]:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    with _local_imports(path.parent):
+    with _local_imports(path.parent, path.stem) as modules:
         sys.modules[path.stem] = module
         try:
             spec.loader.exec_module(module)
@@ -83,23 +105,35 @@ def _execute(path: Path) -> ModuleType:
                 line=_authors_line(path, error)[1],
                 remedy="a filter must not call sys.exit",
             ) from error
-    return module
+    return module, modules
 
 
 @contextmanager
-def _local_imports(directory: Path) -> Iterator[None]:
-    """Let the filter import modules beside it, freshly."""
-    siblings = {entry.stem for entry in directory.iterdir() if entry.suffix == ".py" or entry.is_dir()}
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if name.partition(".")[0] in siblings and file is not None and Path(file).is_relative_to(directory):
-            del sys.modules[name]
-    sys.path.insert(0, str(directory))
+def _local_imports(directory: Path, stem: str) -> Iterator[Mapping[str, ModuleType]]:
+    """Let the filter import the modules beside it, freshly; at the end it yields those that were imported.
+
+    What the interpreter has under their names is set aside for the time: it may be another filter's, or a test's.
+    """
+    siblings = {entry.stem for entry in directory.iterdir() if entry.suffix == ".py" or entry.is_dir()} | {stem}
+    local = siblings - _SHARED
+    modules: dict[str, ModuleType] = {}
+    others, path = _take_modules(local), sys.path
+    sys.path = [str(directory), *path]
     importlib.invalidate_caches()
     try:
-        yield
+        yield modules
     finally:
-        sys.path.remove(str(directory))
+        sys.path = path
+        modules.update(_take_modules(local))
+        sys.modules.update(others)
+
+
+def _take_modules(names: Set[str]) -> dict[str, ModuleType]:
+    """Take the modules with these names, and their submodules, out of `sys.modules`."""
+    taken = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in names}
+    for name in taken:
+        del sys.modules[name]
+    return taken
 
 
 def _syntax_error(path: Path, error: SyntaxError) -> CompileError:
@@ -123,9 +157,17 @@ def _import_error(path: Path, error: Exception) -> CompileError:
         f"raises {type(error).__name__} while it is imported: {error}",
         file=file,
         line=line,
-        remedy="code at the top of a filter runs at build time; it must not need the proxy, a network or files",
+        remedy=_import_remedy(error),
         detail="".join(summary.format()),
     )
+
+
+def _import_remedy(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return "correct the name, install the package, or put the module beside the filter"
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        return "import the modules beside the filter by their full names: import helper"
+    return "code at the top of a filter runs at build time; it must not need the proxy, a network or files"
 
 
 def _authors_line(path: Path, error: BaseException) -> tuple[Path, int | None]:
@@ -141,7 +183,7 @@ def main(arguments: list[str]) -> int:
     """Load one filter and print the outcome: `{"roots": [...]}` or `{"error": {...}}`. Returns the exit status."""
     try:
         with redirect_stdout(sys.stderr):  # what the filter prints must not mix with the outcome
-            registry = load_filter(Path(arguments[0]))
+            registry = load_filter(Path(arguments[0])).registry
     except CompileError as error:
         outcome: dict[str, object] = {
             "error": {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bdb
+import logging
 import operator
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,8 +31,8 @@ PASSING: tuple[type[BaseException], ...] = (KeyboardInterrupt, bdb.BdbQuit, Prox
 class InProcessGuest:
     """Executes the filter's module anew, as a new VM does, and calls it.
 
-    While a callback runs, the hostcalls go to the given host, and print, warnings and logging to its log. What a
-    compiled filter cannot pass to a hostcall raises here as it does there.
+    While a callback runs, the hostcalls go to the given host, and print, warnings and logging to its log, until a
+    debugger starts. What a compiled filter cannot pass to a hostcall raises here as it does there.
     """
 
     def __init__(self, filter_path: Path, host: Hostcalls, passing: tuple[type[BaseException], ...] = PASSING) -> None:
@@ -38,7 +40,11 @@ class InProcessGuest:
         self._host = cast("Hostcalls", _CheckedHostcalls(host))
         self._passing = passing
         self._redirect = Redirect()
-        self._vm = Vm(load_filter(filter_path), passing)
+        self._interpreter = _InterpreterState()
+        with self._interpreter:
+            self._filter = load_filter(filter_path)
+        self._interpreter.log_everything()
+        self._vm = Vm(self._filter.registry, passing)
 
     @property
     def exports(self) -> frozenset[str]:
@@ -53,7 +59,7 @@ class InProcessGuest:
         callback: Callable[..., int | None] = getattr(self._vm, name)
         previous = hostcalls.bind(self._host)
         try:
-            with _own_warning_filters(), self._redirect:
+            with _debugger_at_terminal(), self._redirect, self._interpreter, self._filter.installed():
                 return callback(*args)
         except self._passing:
             raise
@@ -73,15 +79,57 @@ _WARNING_FILTERS: list[tuple[str, None, type[Warning], None, int]] = [
 ]
 
 
+class _InterpreterState:
+    """What a filter may set in its interpreter for good: warning filters, the level of the root logger.
+
+    Each VM has its own, in force while it is entered: tests and other filters keep theirs.
+    """
+
+    def __init__(self) -> None:
+        self._warning_filters: Any = list(_WARNING_FILTERS)
+        self._log_level = logging.WARNING
+        self._saved: tuple[Any, int] = ([], logging.WARNING)
+
+    def __enter__(self) -> None:
+        # Not catch_warnings: that would forget which warnings have been shown already.
+        self._saved = (warnings.filters, logging.getLogger().level)
+        warnings.filters = self._warning_filters
+        logging.getLogger().setLevel(self._log_level)
+
+    def __exit__(self, *_: object) -> None:
+        self._warning_filters, self._log_level = warnings.filters, logging.getLogger().level
+        warnings.filters, level = self._saved
+        logging.getLogger().setLevel(level)
+
+    def log_everything(self) -> None:
+        """Leave it to the proxy what is logged, unless the filter has set a level."""
+        if self._log_level == logging.WARNING:
+            self._log_level = logging.DEBUG
+
+
+class _TerminalFirst:
+    """A breakpoint hook that puts standard output back to where it went, then calls the hook that was there.
+
+    It does so as it is looked up: a frame of its own would be the first that the debugger shows.
+    """
+
+    def __init__(self) -> None:
+        self._hook, self._stdout, self._stderr = sys.breakpointhook, sys.stdout, sys.stderr
+
+    @property
+    def __call__(self) -> Callable[..., Any]:
+        sys.stdout, sys.stderr = self._stdout, self._stderr
+        return self._hook
+
+
 @contextmanager
-def _own_warning_filters() -> Iterator[None]:
-    # Not catch_warnings: that would forget which warnings have been shown already.
-    saved = warnings.filters
-    warnings.filters = list(_WARNING_FILTERS)
+def _debugger_at_terminal() -> Iterator[None]:
+    hook = sys.breakpointhook
+    sys.breakpointhook = cast("Callable[..., Any]", _TerminalFirst())
     try:
         yield
     finally:
-        warnings.filters = saved
+        sys.breakpointhook = hook
 
 
 def _backtrace(error: BaseException) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from pywasm_compiler.errors import CompileError
@@ -169,3 +170,152 @@ def test_an_unknown_root_id(tmp_path: Path) -> None:
 
 def test_errors_of_the_test_have_one_base() -> None:
     assert issubclass(HostcallNotSupported, ProxyTestError)
+
+
+# --- what a filter may rely on, and must leave alone ---
+
+
+def filter_in(directory: Path, body: str, top: str = "", configure: str = "True", name: str = "filter") -> Path:
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{name}.py"
+    path.write_text(
+        "import logging, pickle, sys, warnings\n"
+        "from dataclasses import dataclass\n"
+        "from pywasm_filter import Action, HttpContext, RootContext\n"
+        f"{top}\n"
+        "class Stream(HttpContext['Root']):\n"
+        "    def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:\n"
+        f"        {body}\n"
+        "        return Action.CONTINUE\n"
+        "class Root(RootContext):\n"
+        "    http_context = Stream\n"
+        "    def on_configure(self, configuration: bytes) -> bool:\n"
+        f"        return {configure}\n"
+    )
+    return path
+
+
+def in_process(path: Path) -> EmbeddedProxy:
+    return EmbeddedProxy(lambda host: InProcessGuest(path, host))
+
+
+def logged(proxy: EmbeddedProxy) -> list[str]:
+    return [line.message for line in proxy.get().logs]
+
+
+def test_filters_with_names_in_common_are_kept_apart(tmp_path: Path) -> None:
+    proxies = []
+    for name in ("one", "two"):
+        path = filter_in(tmp_path / name, "print(helper.NAME, package.NAME)", "import helper, package.inner as package")
+        path.with_name("helper.py").write_text(f"NAME = 'helper of {name}'")
+        path.with_name("package").mkdir()
+        (path.with_name("package") / "inner.py").write_text(f"NAME = 'package of {name}'")
+        proxies.append(in_process(path))
+    assert [logged(proxy) for proxy in proxies] == [
+        ["helper of one package of one"],
+        ["helper of two package of two"],
+    ]
+
+
+def test_a_filter_finds_its_own_module_when_another_of_that_name_was_loaded_later(tmp_path: Path) -> None:
+    top = "@dataclass\nclass Point:\n    x: int\n"
+    first = in_process(filter_in(tmp_path / "one", "print(pickle.loads(pickle.dumps(Point(7))))", top))
+    in_process(filter_in(tmp_path / "two", "pass"))
+    assert logged(first) == ["Point(x=7)"]
+
+
+def test_the_modules_of_the_test_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = filter_in(tmp_path, "pass", "import helper", name="iniconfig")
+    path.with_name("helper.py").write_text("")
+    beside = ModuleType("beside")
+    beside.__file__ = str(tmp_path / "beside.py")
+    path.with_name("beside.py").write_text("")
+    monkeypatch.setitem(sys.modules, "beside", beside)
+    before, search_path = dict(sys.modules), sys.path
+    assert "iniconfig" in before  # a package that pytest has imported
+    in_process(path).get()
+    assert {name: sys.modules.get(name) for name in before} == before
+    assert "helper" not in sys.modules
+    assert sys.path is search_path
+    assert str(tmp_path) not in sys.path
+
+
+@pytest.mark.parametrize("top", ["sys.path = []", "sys.path.insert(0, '/nowhere')", "del sys.path[0]"])
+def test_the_search_path_is_put_back(tmp_path: Path, top: str) -> None:
+    before = list(sys.path)
+    in_process(filter_in(tmp_path, "pass", top)).get()
+    assert sys.path == before
+
+
+def test_everything_is_put_back_when_the_import_fails(tmp_path: Path) -> None:
+    before = (logging.getLogger().level, warnings.filters, list(sys.path), set(sys.modules))
+    top = "logging.getLogger().setLevel(5); warnings.simplefilter('error'); sys.path.append('/nowhere'); raise OSError"
+    with pytest.raises(CompileError):
+        in_process(filter_in(tmp_path, "pass", top))
+    assert (logging.getLogger().level, warnings.filters, list(sys.path), set(sys.modules)) == before
+
+
+@pytest.mark.parametrize("name", ["pywasm_filter", "pywasm_compiler", "proxy_wasm_abi", "json"])
+def test_a_name_that_is_taken(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CompileError, match="has the name of"):
+        in_process(filter_in(tmp_path, "pass", name=name))
+
+
+@pytest.mark.parametrize("place", ["top", "configure"])
+def test_a_log_level_of_the_filters_own_holds_and_is_its_alone(tmp_path: Path, place: str) -> None:
+    where = {place: "logging.getLogger().setLevel(logging.ERROR)" + (" or True" if place == "configure" else "")}
+    body = "logging.info('info'); logging.error('error')"
+    before = logging.getLogger().level
+    strict = in_process(filter_in(tmp_path / "one", body, **where))
+    plain = in_process(filter_in(tmp_path / "two", body))
+    for _ in range(2):
+        assert logged(strict) == ["error"]
+        assert logged(plain) == ["info", "error"]
+    assert logging.getLogger().level == before
+
+
+def test_the_test_runners_log_level_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    assert logged(in_process(filter_in(tmp_path, "logging.debug('debug')"))) == ["debug"]
+
+
+def test_warning_filters_of_the_filters_own_hold_and_are_its_alone(tmp_path: Path) -> None:
+    body = "warnings.warn('beware'); warnings.warn('old', DeprecationWarning)"
+    before = list(warnings.filters)
+    top = "warnings.warn('older', DeprecationWarning); warnings.simplefilter('ignore')"
+    assert logged(in_process(filter_in(tmp_path / "one", body, top))) == []
+    [line] = logged(in_process(filter_in(tmp_path / "two", body)))
+    assert line.endswith("UserWarning: beware")
+    assert list(warnings.filters) == before
+
+
+def test_a_debugger_has_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    callers = []
+
+    def hook() -> None:
+        callers.append(sys._getframe().f_back)
+        print("debugging")
+
+    monkeypatch.setattr(sys, "breakpointhook", hook)
+    assert logged(in_process(filter_in(tmp_path, "breakpoint()"))) == []
+    assert capsys.readouterr().out == "debugging\n"
+    [caller] = callers
+    assert caller is not None
+    assert caller.f_code.co_filename == str(tmp_path / "filter.py")
+    assert sys.breakpointhook is hook
+
+
+@pytest.mark.parametrize(
+    ("top", "remedy"),
+    [
+        ("from . import helper", "by their full names"),
+        ("import nowhere_to_be_found", "put the module beside the filter"),
+        ("open('/nowhere')", "runs at build time"),
+    ],
+)
+def test_what_to_do_about_a_failed_import(tmp_path: Path, top: str, remedy: str) -> None:
+    with pytest.raises(CompileError) as caught:
+        in_process(filter_in(tmp_path, "pass", top))
+    assert remedy in caught.value.remedy
