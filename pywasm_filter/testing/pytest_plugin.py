@@ -60,6 +60,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pywasm_host" not in metafunc.fixturenames:
         return
     allowed = _marker_arguments(metafunc.definition).get("hosts") or HOSTS
+    unknown = [name for name in allowed if name not in HOSTS] if isinstance(allowed, (list, tuple)) else [allowed]
+    if unknown:
+        _fail(
+            f"{metafunc.definition.nodeid}: hosts of the marker pywasm is a list of some of {', '.join(HOSTS)}, "
+            f"not {allowed!r}"
+        )
     hosts = [name for name in _chosen_hosts(metafunc.config) if name in allowed]
     metafunc.parametrize("pywasm_host", hosts, ids=hosts, indirect=True)
 
@@ -85,7 +91,8 @@ def pywasm_host(request: pytest.FixtureRequest) -> str:
 def _pywasm_session() -> Iterator[ProxySession]:
     from pywasm_filter.testing.session import ProxySession
 
-    with ProxySession() as session:
+    # An outcome may be raised anywhere: by a stand-in that the filter calls, by a time limit on the test.
+    with ProxySession(passing=(pytest.fail.Exception, pytest.skip.Exception, pytest.exit.Exception)) as session:
         yield session
 
 
@@ -151,7 +158,7 @@ def _marker_arguments(node: pytest.Item) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for marker in reversed(list(node.iter_markers("pywasm"))):
         if marker.args:
-            raise pytest.UsageError(f"{node.nodeid}: pywasm takes keyword arguments only, not {marker.args!r}")
+            _fail(f"{node.nodeid}: pywasm takes keyword arguments only, not {marker.args!r}")
         merged.update(marker.kwargs)
     return merged
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pywasm_filter.testing.embedded import EmbeddedProxy
 from pywasm_filter.testing.errors import ProxyTestError
-from pywasm_filter.testing.guests.inprocess import InProcessGuest
+from pywasm_filter.testing.guests.inprocess import PASSING, InProcessGuest
 from pywasm_filter.testing.proxy import Proxy
 from pywasm_filter.testing.settings import PluginSettings, encode_configuration
 
@@ -29,9 +29,13 @@ class HostNotInstalled(ProxyTestError):  # noqa: N818 - reads as what happened
 
 
 class ProxySession:
-    """Makes proxies; a context manager, which ends the Envoys that were started."""
+    """Makes proxies; a context manager, which ends the Envoys that were started.
 
-    def __init__(self) -> None:
+    `passing` are exceptions that mean the test even when they are raised in a callback of a filter in process.
+    """
+
+    def __init__(self, passing: tuple[type[BaseException], ...] = ()) -> None:
+        self._passing = PASSING + passing
         self._modules: dict[Path, Path] = {}
         self._compiled: dict[tuple[Path, tuple[tuple[str, str], ...]], WasmtimeModule] = {}
         self._envoys: list[RunningEnvoy] = []
@@ -53,7 +57,7 @@ class ProxySession:
         """
         match host:
             case "inprocess":
-                return EmbeddedProxy(lambda hostcalls: InProcessGuest(filter_path, hostcalls), settings)
+                return EmbeddedProxy(lambda hostcalls: InProcessGuest(filter_path, hostcalls, self._passing), settings)
             case "wasmtime":
                 return EmbeddedProxy(self._wasmtime_module(filter_path, settings).instantiate, settings)
             case "envoy":
@@ -64,11 +68,12 @@ class ProxySession:
         """The module of a filter, built once a session. A .wasm file is a module already."""
         if filter_path.suffix == ".wasm":
             return filter_path
-        if filter_path not in self._modules:
+        module = self._modules.get(filter_path)
+        if module is None or not module.is_file():  # the cache keeps the newest modules only
             from pywasm_filter.build import cached_build
 
-            self._modules[filter_path] = cached_build(filter_path)
-        return self._modules[filter_path]
+            module = self._modules[filter_path] = cached_build(filter_path)
+        return module
 
     def _wasmtime_module(self, filter_path: Path, settings: PluginSettings) -> WasmtimeModule:
         try:

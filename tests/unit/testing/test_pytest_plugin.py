@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import wasmtime
 
+from pywasm_filter.testing import PluginSettings
+from pywasm_filter.testing.session import ProxySession
+
 pytest_plugins = ["pytester"]
 
 FILTER = """
@@ -446,3 +449,62 @@ def test_wasmtime_is_not_installed(plain_pytester: pytest.Pytester) -> None:
     result = plain_pytester.runpytest_subprocess("--pywasm-host=wasmtime")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["the host wasmtime needs the package wasmtime: pip install wasmtime"])
+
+
+# --- outcomes within a filter ---
+
+
+@pytest.mark.parametrize(("outcome", "counts"), [("fail", {"failed": 1}), ("skip", {"skipped": 1})])
+def test_an_outcome_within_a_callback_is_the_tests(
+    plain_pytester: pytest.Pytester, outcome: str, counts: dict[str, int]
+) -> None:
+    plain_pytester.makepyfile(
+        filter=f"""
+        import pytest
+        from pywasm_filter import HttpContext
+
+        class Stream(HttpContext):
+            def on_request_headers(self, num_headers, end_of_stream):
+                pytest.{outcome}("told from within")
+        """,
+        test_it="def test_it(proxy): proxy.get()",
+    )
+    result = plain_pytester.runpytest("-rsf")
+    result.assert_outcomes(**counts)
+    result.stdout.fnmatch_lines(["*told from within*"])
+
+
+@pytest.mark.parametrize("hosts", ["['inproces']", "'wasmtime'", "['envoy', 'nginx']"])
+def test_a_wrong_host_in_the_marker_is_told(plain_pytester: pytest.Pytester, hosts: str) -> None:
+    plain_pytester.makepyfile(
+        test_it=f"""
+        import pytest
+
+        @pytest.mark.pywasm(hosts={hosts})
+        def test_it(proxy):
+            pass
+        """
+    )
+    result = plain_pytester.runpytest()
+    result.assert_outcomes(errors=1)
+    expected = "test_it.py::test_it: hosts of the marker pywasm is a list of some of inprocess, wasmtime, envoy, not *"
+    assert fnmatch_any(result.outlines, expected)
+    assert not fnmatch_any(result.outlines, "*pytest_plugin.py*")
+
+
+def test_a_module_that_the_cache_has_dropped_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Path] = []
+
+    def cached_build(source: Path) -> Path:
+        built.append(source)
+        return write_module(tmp_path)
+
+    monkeypatch.setattr("pywasm_filter.build.cached_build", cached_build)
+    source = tmp_path / "filter.py"
+    with ProxySession() as session:
+        for environment in ({}, {"a": "b"}):
+            session.proxy("wasmtime", source, PluginSettings(environment=environment)).close()
+        assert built == [source]
+        (tmp_path / "module.wasm").unlink()
+        session.proxy("wasmtime", source, PluginSettings(environment={"c": "d"})).close()
+    assert built == [source, source]
