@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -215,14 +216,20 @@ def cached_build(source: Path, *, engine: str = "cpython", strip: bool = False, 
     key = _digest(_inputs(tree), f"{engine} {strip} {_versions()}")
     directory = cache_directory("modules")
     cached = directory / f"{tree.filter.stem}-{key}.wasm"
+    if _is_cached(cached):
+        return cached
     with locked(directory / f"{key}.lock"):
-        if cached.is_file():
-            os.utime(cached)
-        else:
+        if not _is_cached(cached):  # by another process, meanwhile
             write_module(build(source, engine=engine, strip=strip, progress=progress), cached)
             keep_newest(directory, "*.wasm", _CACHED_MODULES)
             keep_newest(directory, "*.lock", _CACHED_MODULES)
     return cached
+
+
+def _is_cached(module: Path) -> bool:
+    with contextlib.suppress(OSError):  # it may be there to be read only
+        os.utime(module)
+    return module.is_file()
 
 
 def _inputs(tree: SourceTree) -> Iterator[Path]:
@@ -248,12 +255,17 @@ def _digest(files: Iterable[Path], settings: str) -> str:
     """A hash over paths and contents; of large and of unreadable files over size and time of change."""
     digest = hashlib.sha256(settings.encode())
     for file in files:
-        status = file.stat()
-        if status.st_size <= _LARGE_FILE and os.access(file, os.R_OK):
-            content = file.read_bytes()
-        else:
-            content = f"{status.st_size} {status.st_mtime_ns}".encode()
-        for part in (os.fsencode(file), content):
+        for part in (os.fsencode(file), _content(file)):
             digest.update(len(part).to_bytes(8, "little"))
             digest.update(part)
     return digest.hexdigest()[:32]
+
+
+def _content(file: Path) -> bytes:
+    try:
+        status = file.stat()
+        if status.st_size <= _LARGE_FILE and os.access(file, os.R_OK):
+            return file.read_bytes()
+    except FileNotFoundError:  # removed meanwhile: an editor's, or another process's
+        return b""
+    return f"{status.st_size} {status.st_mtime_ns}".encode()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pywasm_compiler.errors import CompileError
@@ -33,20 +33,32 @@ def cache_directory(purpose: str) -> Path:
     return directory
 
 
-@contextmanager
+@contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes out that lock the same path, so that they need not all do the same work."""
-    with path.open("wb") as file:
+    """Keep other processes out that lock the same path, so that they need not all do the same work.
+
+    Raises CompileError when there is no writing to the cache.
+    """
+    try:
+        file = path.open("wb")
+    except OSError as error:
+        raise CompileError(
+            f"the cache cannot be written: {error.strerror}",
+            path.parent,
+            remedy="set XDG_CACHE_HOME to a directory that can be written",
+        ) from error
+    with file:
         if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX)  # closing the file gives it back
         yield
 
 
 def keep_newest(directory: Path, pattern: str, count: int) -> None:
-    """Remove all but the `count` files that were used last."""
+    """Remove all but the `count` files that were used last. One that cannot be removed stays."""
     files = sorted(directory.glob(pattern), key=_last_use, reverse=True)
     for file in files[count:]:
-        file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 def _last_use(path: Path) -> float:

@@ -61,9 +61,10 @@ class CodeCache:
         path = self._path(self._directory, key)
         try:
             stored = path.read_bytes()
-            os.utime(path)
         except OSError:
             return None
+        with contextlib.suppress(OSError):  # a file that is read but not written, in a cache that others fill
+            os.utime(path)
         checksum, compiled = stored[:_CHECKSUM_SIZE], stored[_CHECKSUM_SIZE:]
         if checksum != _checksum(key, compiled):
             return None

@@ -294,3 +294,39 @@ def test_cache_that_cannot_be_made(source: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(CompileError, match="cache directory cannot be made") as caught:
         cached_build(source, engine="fake")
     assert "XDG_CACHE_HOME" in caught.value.remedy
+
+
+def test_cache_that_can_only_be_read_serves(
+    source: Path, fake: FakeEngine, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cached_build(source, engine="fake")
+    open_file = Path.open
+
+    def refused(path: Path, *args: object, **keywords: object) -> object:
+        if path.parent == cache:
+            raise PermissionError(13, "Permission denied")
+        return open_file(path, *args, **keywords)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(os, "utime", refused)
+    assert cached_build(source, engine="fake") == first
+    source.write_text(FILTER + "\n")
+    with pytest.raises(CompileError, match="the cache cannot be written: Permission denied") as caught:
+        cached_build(source, engine="fake")
+    assert "XDG_CACHE_HOME" in caught.value.remedy
+
+
+def test_files_that_vanish_while_the_cache_is_asked(
+    source: Path, fake: FakeEngine, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = cached_build(source, engine="fake")
+    passing = source.with_name("passing.txt")
+    passing.write_text("")
+
+    def vanishes(file: Path) -> bool:
+        file.unlink()
+        return True
+
+    monkeypatch.setattr(builds, "_may_be_read", lambda file: file == passing and vanishes(file))
+    assert cached_build(source, engine="fake") != without
+    assert not passing.exists()

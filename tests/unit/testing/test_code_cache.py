@@ -150,3 +150,14 @@ for _ in range(20):
         _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
     assert [file for file in files(tmp_path) if file.suffix != ".code"] == []
+
+
+def test_a_cache_that_can_only_be_read_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache(tmp_path).module(CODE)
+
+    def refused(path: Path) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr(CodeCache, "_compile", None)
+    assert answer(cache(tmp_path).module(CODE)) == 42
