@@ -22,6 +22,8 @@ from pywasm_filter.testing.embedded.stream_info import (
 )
 
 _FILTER_STATE_PREFIX = b"wasm."
+_MAX_SIGNED = (1 << 63) - 1
+_MAX_DIGITS = 40  # leading zeros among them; Python refuses to read thousands
 
 Getter = Callable[[View], bytes | None]
 Group = Callable[[View, bytes], bytes | None]
@@ -100,6 +102,13 @@ def _unsigned(value: int) -> bytes:
     return value.to_bytes(8, "little")
 
 
+def _decimal(text: bytes | None) -> int | None:
+    """The number in a header, None for what is none or does not fit into 63 bits."""
+    if text is None or not text.isdigit() or len(text) > _MAX_DIGITS:
+        return None
+    return int(text) if int(text) <= _MAX_SIGNED else None
+
+
 def _address(address: tuple[str, int]) -> bytes:
     return f"{address[0]}:{address[1]}".encode()
 
@@ -135,8 +144,8 @@ def _duration(view: View) -> bytes | None:
 
 
 def _request_size(view: View) -> bytes:
-    declared = _request_header(b"content-length")(view) or b""
-    return _signed(int(declared) if declared.isdigit() else view.info.bytes_received)
+    declared = _decimal(_request_header(b"content-length")(view))
+    return _signed(view.info.bytes_received if declared is None else declared)
 
 
 def _request_total_size(view: View) -> bytes:
@@ -160,9 +169,9 @@ def _response_total_size(view: View) -> bytes:
 
 def _grpc_status(view: View) -> bytes | None:
     for entry in (view.response_trailers, view.response_headers):
-        value = None if entry is None else entry.get(b"grpc-status")
-        if value is not None and value.isdigit():
-            return _signed(int(value))
+        status = None if entry is None else _decimal(entry.get(b"grpc-status"))
+        if status is not None:
+            return _signed(status)
     return None if view.info.response_code is None else _signed(grpc_status_of(view.info.response_code))
 
 

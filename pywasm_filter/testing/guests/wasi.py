@@ -26,6 +26,7 @@ ENOTSUP = 58
 _MAX_RANDOM = 64 * 1024
 # Vectors may overlap, so that a small one can name more bytes than there are.
 _MAX_WRITE = 16 << 20
+_MAX_VECTORS = 1024
 _STDOUT, _STDERR = 1, 2
 _LEVELS = {_STDOUT: LogLevel.INFO, _STDERR: LogLevel.ERROR}
 _RIGHTS_FD_WRITE = 64
@@ -115,6 +116,8 @@ class Wasi:
         """Standard output is logged at level info, standard error at level error."""
         if fd not in _LEVELS:
             return EBADF
+        if count > _MAX_VECTORS:
+            return EINVAL
         pieces = self._vector(iovs, count)
         if pieces is None:
             return EFAULT

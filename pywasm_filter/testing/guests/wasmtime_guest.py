@@ -23,6 +23,7 @@ from pywasm_filter.testing.guests.wasi import SIGNATURES as WASI_SIGNATURES
 from pywasm_filter.testing.guests.wasi import Wasi
 
 _MAX_MEMORY = 1 << 30  # Envoy's
+_MAX_TABLE = 10_000_000  # V8's
 _OPTIMISATION = "speed"
 # Without signals: what else handles them in a test run, such as faulthandler, would take a trap for a crash.
 _SIGNALS = False
@@ -86,7 +87,7 @@ class WasmtimeGuest:
     ) -> None:
         """Raises GuestLoadError when the module cannot be instantiated."""
         self._store = wasmtime.Store(engine())
-        self._store.set_limits(memory_size=_MAX_MEMORY)
+        self._store.set_limits(memory_size=_MAX_MEMORY, table_elements=_MAX_TABLE)
         self._allowed: frozenset[str] | None = frozenset()  # nothing while a core start function runs
         self._imports = {**host_imports(host, self), **Wasi(host, self, environment).functions()}
         try:
@@ -151,6 +152,7 @@ class WasmtimeGuest:
 
     def _linker(self, module: wasmtime.Module) -> wasmtime.Linker:
         linker = wasmtime.Linker(engine())
+        linker.allow_shadowing = True  # a module may import a function more than once
         for entry in module.imports:
             assert entry.name is not None
             assert isinstance(entry.type, wasmtime.FuncType)

@@ -879,3 +879,37 @@ def test_a_source_that_was_blocked_goes_on_when_the_filter_does() -> None:
     assert stream.exchange.upstream_request is not None
     assert stream.exchange.upstream_request.body == b"abcdefghi"
     assert stream.exchange.upstream_request.trailers == {"t": "1"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "size"),
+    [
+        ("9223372036854775807", (1 << 63) - 1),
+        ("9223372036854775808", 0),
+        ("9" * 5000, 0),
+        ("007", 7),
+    ],
+)
+def test_sizes_that_do_not_fit_are_not_believed(declared: str, size: int) -> None:
+    seen = []
+
+    def read(host: Hostcalls, *_: int) -> int:
+        seen.append(host.proxy_get_property(b"request\0size"))
+        return CONTINUE
+
+    stream = Script(request_headers=read).proxy().open("POST", "/", headers={"content-length": declared})
+    assert seen == [(Status.OK, size.to_bytes(8, "little"))]
+    stream.abort()
+
+
+def test_a_grpc_status_that_does_not_fit_is_not_believed() -> None:
+    seen = []
+
+    def read(host: Hostcalls, *_: int) -> int:
+        seen.append(host.proxy_get_property(b"response\0grpc_status"))
+        return CONTINUE
+
+    proxy = Script(response_headers=read).proxy()
+    proxy.upstream = Response(200, headers={"grpc-status": "9" * 20})
+    proxy.get()
+    assert seen == [(Status.OK, (2).to_bytes(8, "little"))]  # derived from the HTTP status

@@ -481,11 +481,17 @@ def test_writes_from_outside_of_the_memory(iovs: str, count: str, written_at: st
 
 
 def test_vectors_that_name_more_than_there_is() -> None:
-    # 4,096 vectors, each the whole memory: 256 MiB.
-    data = '(data (i32.const 32768) "' + r"\00\00\00\00\00\00\01\00" * 4096 + '")'
-    assert wasi("(call $fd_write (i32.const 1) (i32.const 32768) (i32.const 4096) (i32.const 500))", data) == [
+    # 1,024 vectors, each the whole memory: 64 MiB.
+    data = '(data (i32.const 32768) "' + r"\00\00\00\00\00\00\01\00" * 1024 + '")'
+    assert wasi("(call $fd_write (i32.const 1) (i32.const 32768) (i32.const 1024) (i32.const 500))", data) == [
         "[info] 28"
     ]
+
+
+def test_vectors_are_limited() -> None:
+    call = "(call $fd_write (i32.const 1) (i32.const 32768) (i32.const {count}) (i32.const 500))"
+    assert wasi(call.format(count=1024)) == ["[info] 00"]
+    assert wasi(call.format(count=1025)) == ["[info] 28"]
 
 
 def test_random_bytes() -> None:
@@ -545,3 +551,17 @@ def test_log_levels_cross() -> None:
     with EmbeddedProxy(load(text).instantiate, PluginSettings(log_level=LogLevel.TRACE)) as proxy:
         proxy.upstream = Response(200)
         assert [line.level for line in proxy.get().logs] == list(LogLevel)
+
+
+def test_a_function_may_be_imported_twice() -> None:
+    again = LOG.replace("$log", "$again")
+    code = "(i32.store8 (i32.const 9) (i32.const 65)) (drop (call $again (i32.const 2) (i32.const 9) (i32.const 1)))"
+    assert logged(LOG + again + BASE + on_request_headers(code)) == ["A"]
+
+
+def test_tables_are_limited() -> None:
+    with pytest.raises(GuestLoadError, match="cannot be instantiated"):
+        EmbeddedProxy(load(BASE + "(table 10000001 funcref)").instantiate)
+    grow = "(i32.store8 (i32.const 9) (i32.add (i32.const 66) (table.grow $t (ref.null func) (i32.const 10000000))))"
+    say = "(drop (call $log (i32.const 2) (i32.const 9) (i32.const 1)))"
+    assert logged(LOG + BASE + "(table $t 1 funcref)" + on_request_headers(grow + say)) == ["A"]  # 66 - 1
