@@ -43,7 +43,6 @@ class InProcessGuest:
         self._interpreter = _InterpreterState()
         with self._interpreter:
             self._filter = load_filter(filter_path)
-        self._interpreter.log_everything()
         self._vm = Vm(self._filter.registry, passing)
 
     @property
@@ -59,7 +58,7 @@ class InProcessGuest:
         callback: Callable[..., int | None] = getattr(self._vm, name)
         previous = hostcalls.bind(self._host)
         try:
-            with _debugger_at_terminal(), self._redirect, self._interpreter, self._filter.installed():
+            with _debugger_at_terminal(), self._interpreter, self._redirect, self._filter.installed():
                 return callback(*args)
         except self._passing:
             raise
@@ -80,31 +79,33 @@ _WARNING_FILTERS: list[tuple[str, None, type[Warning], None, int]] = [
 
 
 class _InterpreterState:
-    """What a filter may set in its interpreter for good: warning filters, the level of the root logger.
+    """What a filter may set in its interpreter for good: warning filters, the root logger's level and handlers.
 
-    Each VM has its own, in force while it is entered: tests and other filters keep theirs.
+    Each VM has its own, in force while it is entered: tests and other filters keep theirs. Handlers of the test
+    runner's stay in force, too.
     """
 
     def __init__(self) -> None:
         self._warning_filters: Any = list(_WARNING_FILTERS)
         self._log_level = logging.WARNING
-        self._saved: tuple[Any, int] = ([], logging.WARNING)
+        self._log_handlers: list[logging.Handler] = []
+        self._saved: tuple[Any, int, list[logging.Handler]] = ([], logging.WARNING, [])
 
     def __enter__(self) -> None:
+        root = logging.getLogger()
         # Not catch_warnings: that would forget which warnings have been shown already.
-        self._saved = (warnings.filters, logging.getLogger().level)
+        self._saved = (warnings.filters, root.level, list(root.handlers))
         warnings.filters = self._warning_filters
-        logging.getLogger().setLevel(self._log_level)
+        root.setLevel(self._log_level)
+        root.handlers += self._log_handlers
 
     def __exit__(self, *_: object) -> None:
-        self._warning_filters, self._log_level = warnings.filters, logging.getLogger().level
-        warnings.filters, level = self._saved
-        logging.getLogger().setLevel(level)
-
-    def log_everything(self) -> None:
-        """Leave it to the proxy what is logged, unless the filter has set a level."""
-        if self._log_level == logging.WARNING:
-            self._log_level = logging.DEBUG
+        root = logging.getLogger()
+        self._warning_filters, self._log_level = warnings.filters, root.level
+        warnings.filters, level, handlers = self._saved
+        self._log_handlers = [handler for handler in root.handlers if handler not in handlers]
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 class _TerminalFirst:

@@ -274,6 +274,19 @@ def test_a_log_level_of_the_filters_own_holds_and_is_its_alone(tmp_path: Path, p
     assert logging.getLogger().level == before
 
 
+def test_log_handlers_of_the_filters_own_hold_and_are_its_alone(tmp_path: Path) -> None:
+    # pytest has handlers of its own on the root logger: without `force` basicConfig would do nothing.
+    top = "logging.basicConfig(force=True, format='mine: %(message)s')"
+    body = "logging.error('told')"
+    before = list(logging.getLogger().handlers)
+    first = in_process(filter_in(tmp_path / "one", body, top))
+    second = in_process(filter_in(tmp_path / "two", body))
+    for _ in range(2):
+        assert logged(first) == ["mine: told"]
+        assert logged(second) == ["told"]
+    assert logging.getLogger().handlers == before
+
+
 def test_the_test_runners_log_level_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
     assert logged(in_process(filter_in(tmp_path, "logging.debug('debug')"))) == ["debug"]

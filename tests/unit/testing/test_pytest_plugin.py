@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
+from pywasm_filter import build as builds
 from pywasm_filter.testing import PluginSettings
 from pywasm_filter.testing.session import ProxySession
 
@@ -499,7 +500,7 @@ def test_a_module_that_the_cache_has_dropped_is_built_again(tmp_path: Path, monk
         built.append(source)
         return write_module(tmp_path)
 
-    monkeypatch.setattr("pywasm_filter.build.cached_build", cached_build)
+    monkeypatch.setattr(builds, "cached_build", cached_build)
     source = tmp_path / "filter.py"
     with ProxySession() as session:
         for environment in ({}, {"a": "b"}):
