@@ -19,7 +19,7 @@ from pywasm_compiler.cpython.layout import STACK_POINTER_INDEX, FunctionTable, G
 from pywasm_compiler.cpython.libraries import Library, LinkError, select_libraries
 from pywasm_compiler.cpython.replacements import PYTHON, REPLACED, Replacement
 from pywasm_compiler.cpython.resolver import RANDOM, RANDOM_TYPE, Resolver, needed_hostcalls
-from pywasm_compiler.cpython.stack import guarded_functions, set_limits, take_stack
+from pywasm_compiler.cpython.stack import guarded_functions, limits_segment, take_stack
 from pywasm_compiler.wasm.code import Const, remap_body
 from pywasm_compiler.wasm.component_model import Component, CoreDefinition
 from pywasm_compiler.wasm.errors import MalformedModule
@@ -69,7 +69,7 @@ def link(component: Component, hostcalls: Sequence[str]) -> LinkedModule:
         globals=[linker.stack_pointer()],
         exports=list(linker.exports()),
         elements=linker.elements(),
-        data=set_limits(linker.data(), linker.globals.stack_top()),
+        data=linker.data(),
     )
     # The table and the exports use the first functions; each brings those that it calls.
     module.functions = [linker.function(used) for used in linker.functions.used]
@@ -202,14 +202,19 @@ class _Linker:
         """The one global that changes."""
         return Global(GlobalType(ValType.I32, mutable=True), (_i32_const(self.globals.stack_top()),))
 
-    def data(self) -> Iterator[DataSegment]:
-        """The snapshot."""
-        for library in self.libraries:
-            for segment in library.module.data:
-                if segment.mode is not SegmentMode.ACTIVE:
-                    raise LinkError(f"{library.name} has a data segment that is not active")
-                offset = _i32_const(self.globals.evaluate(library, segment.offset))
-                yield DataSegment(SegmentMode.ACTIVE, segment.content, offset=(offset,))
+    def data(self) -> list[DataSegment]:
+        """The snapshot, and what is changed in it."""
+        segments = [
+            self._data_segment(library, segment) for library in self.libraries for segment in library.module.data
+        ]
+        limits = limits_segment(segments, self.globals.stack_top(), self.globals.address("_PyRuntime"))
+        return [*segments, limits]
+
+    def _data_segment(self, library: Library, segment: DataSegment) -> DataSegment:
+        if segment.mode is not SegmentMode.ACTIVE:
+            raise LinkError(f"{library.name} has a data segment that is not active")
+        offset = _i32_const(self.globals.evaluate(library, segment.offset))
+        return DataSegment(SegmentMode.ACTIVE, segment.content, offset=(offset,))
 
     def names(self) -> dict[int, str]:
         """Names of all functions by index, imports included."""

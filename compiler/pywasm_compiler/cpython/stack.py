@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final
 
 from pywasm_compiler.cpython.libraries import Library, LinkError
 from pywasm_compiler.wasm.code import iter_instructions
+from pywasm_compiler.wasm.format import I32_CONST
 from pywasm_compiler.wasm.leb128 import encode_signed, encode_unsigned
-from pywasm_compiler.wasm.model import DataSegment, FuncType
+from pywasm_compiler.wasm.model import DataSegment, FuncType, Instruction, SegmentMode
 
 CHECKS: Final = (
     "_Py_CheckRecursiveCall",
@@ -52,6 +52,9 @@ HARD_LIMIT: Final = 64 * 1024
 
 _LIMITS_BEFORE: Final = (16 * 1024, 8 * 1024)
 """What CPython sets on its own: it takes all of the shadow stack."""
+
+_RUNTIME_SIZE: Final = 0x10_0000
+"""Bytes to look through; more than `_PyRuntime` takes."""
 
 _BLOCK, _LOOP, _IF, _END, _BR, _RETURN = 0x02, 0x03, 0x04, 0x0B, 0x0C, 0x0F
 _CALL, _GLOBAL_GET, _GLOBAL_SET, _I32_CONST, _I32_ADD, _I32_SUB = 0x10, 0x23, 0x24, 0x41, 0x6A, 0x6B
@@ -105,14 +108,29 @@ def _move(stack_pointer: int, size: int, operation: int) -> bytes:
     return bytes([_GLOBAL_GET]) + index + constant + bytes([operation, _GLOBAL_SET]) + index
 
 
-def set_limits(segments: Iterable[DataSegment], stack_top: int) -> list[DataSegment]:
-    """The snapshot with other limits in the state of CPython's only thread: top of the stack, soft and hard limit."""
+def limits_segment(segments: Iterable[DataSegment], stack_top: int, runtime: int) -> DataSegment:
+    """A data segment that sets other limits, to come behind those of the snapshot.
+
+    The limits stand in the state of CPython's only thread, behind the top of the stack; that is in `_PyRuntime`, whose
+    address is `runtime`.
+    """
     before = struct.pack("<3I", stack_top, *_LIMITS_BEFORE)
-    after = struct.pack("<3I", stack_top, SOFT_LIMIT, HARD_LIMIT)
-    changed = list(segments)
-    found = [number for number, segment in enumerate(changed) for _ in range(segment.content.count(before))]
-    if len(found) != 1:
-        raise LinkError(f"the snapshot holds CPython's limits of the stack {len(found)} times")
-    segment = changed[found[0]]
-    changed[found[0]] = replace(segment, content=segment.content.replace(before, after))
-    return changed
+    region = _memory(segments, runtime, _RUNTIME_SIZE)
+    if region.count(before) != 1:
+        raise LinkError(f"the snapshot holds CPython's limits of the stack {region.count(before)} times")
+    address = runtime + region.index(before) + 4
+    content = struct.pack("<2I", SOFT_LIMIT, HARD_LIMIT)
+    return DataSegment(SegmentMode.ACTIVE, content, offset=(Instruction(I32_CONST, address),))
+
+
+def _memory(segments: Iterable[DataSegment], start: int, size: int) -> bytes:
+    """A part of the memory as the segments fill it."""
+    region = bytearray(size)
+    for segment in segments:
+        address = segment.offset[0].immediate
+        assert isinstance(address, int)  # the linker has made a constant of it
+        position = address - start
+        content = segment.content[max(0, -position) : max(0, size - position)]
+        position = max(0, position)
+        region[position : position + len(content)] = content
+    return bytes(region)

@@ -24,6 +24,7 @@ COMPONENT = r"""
     (global (export "libb.so:table_base") i32 (i32.const 2))
     (global $relative i32 (i32.const 40))
     (global (export "variable") (mut i32) (i32.const 65600))
+    (global (export "_PyRuntime") (mut i32) (i32.const 65536))
     ;; breaks a cycle: goes through the table
     (func (export "trampoline") (param i32 i32 i32) (result i32)
       (call_indirect (type $log) (local.get 0) (local.get 1) (local.get 2) (i32.const 5)))
@@ -57,6 +58,7 @@ COMPONENT = r"""
     (import "env" "__memory_base" (global $memory_base i32))
     (import "env" "__table_base" (global $table_base i32))
     (import "GOT.mem" "variable" (global $variable (mut i32)))
+    (import "GOT.mem" "_PyRuntime" (global (mut i32)))
     (import "env" "trampoline" (func $trampoline (param i32 i32 i32) (result i32)))
     (import "wasi:clocks/monotonic-clock@0.2.0" "now" (func $now (result i64)))
     (import "wasi:clocks/monotonic-clock@0.2.0" "resolution" (func $resolution (result i64)))

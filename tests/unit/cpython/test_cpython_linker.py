@@ -118,9 +118,9 @@ def test_the_stack_pointer_is_the_only_global() -> None:
 
 
 def test_the_limits_of_the_stack_are_set() -> None:
-    content = linked().module.data[0].content
-    assert content[4:12] == SOFT_LIMIT.to_bytes(4, "little") + HARD_LIMIT.to_bytes(4, "little")
-    assert content.endswith(b"snapshot")
+    vm = Vm(linked())
+    assert [vm.read(STACK_TOP + offset) for offset in (0, 4, 8)] == [STACK_TOP, SOFT_LIMIT, HARD_LIMIT]
+    assert bytes(vm.memory.read(vm.store, STACK_TOP + 12, STACK_TOP + 20)) == b"snapshot"
 
 
 def test_what_is_not_used_is_not_there() -> None:

@@ -13,12 +13,13 @@ from pywasm_compiler.cpython.stack import (
     PARSER_COST,
     SOFT_LIMIT,
     guarded_functions,
-    set_limits,
+    limits_segment,
     take_stack,
 )
 from pywasm_compiler.wasm.component_model import CoreModule
+from pywasm_compiler.wasm.format import I32_CONST
 from pywasm_compiler.wasm.leb128 import encode_unsigned
-from pywasm_compiler.wasm.model import CustomSection, DataSegment, Function, FuncType, Module, SegmentMode
+from pywasm_compiler.wasm.model import CustomSection, DataSegment, Function, FuncType, Instruction, Module, SegmentMode
 from pywasm_compiler.wasm.names import Names, encode_names
 from pywasm_compiler.wasm.reader import read_module
 from pywasm_compiler.wasm.writer import write_module
@@ -158,21 +159,38 @@ def test_two_interpreter_loops_are_an_error() -> None:
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
-def segment(content: bytes) -> DataSegment:
-    return DataSegment(SegmentMode.ACTIVE, content)
-
-
+RUNTIME = 0x2000
 STATE = struct.pack("<3I", TOP, 16384, 8192)
 
 
-def test_the_limits_are_set_and_nothing_else() -> None:
-    segments = [segment(b"before"), segment(b"xx" + STATE + b"yy")]
-    changed = set_limits(segments, TOP)
-    assert changed == [segment(b"before"), segment(b"xx" + struct.pack("<3I", TOP, SOFT_LIMIT, HARD_LIMIT) + b"yy")]
+def segment(address: int, content: bytes) -> DataSegment:
+    return DataSegment(SegmentMode.ACTIVE, content, offset=(Instruction(I32_CONST, address),))
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [segment(0, b"before"), segment(RUNTIME + 98, b"xx" + STATE + b"yy")],
+        # What is zero may be in no segment, and a segment may begin before what is looked through.
+        [segment(RUNTIME + 102, STATE[2:6]), segment(RUNTIME + 109, STATE[9:10]), segment(0, STATE)],
+        [segment(0, bytes(RUNTIME + 100) + STATE)],
+    ],
+)
+def test_the_limits_follow_the_top_of_the_stack(segments: list[DataSegment]) -> None:
+    limits = limits_segment(segments, TOP, RUNTIME)
+    assert limits == segment(RUNTIME + 104, struct.pack("<2I", SOFT_LIMIT, HARD_LIMIT))
     assert HARD_LIMIT < SOFT_LIMIT < TOP
 
 
-@pytest.mark.parametrize("contents", [[b"none"], [STATE, STATE], [STATE + STATE]])
-def test_limits_that_are_not_there_once_are_an_error(contents: list[bytes]) -> None:
+@pytest.mark.parametrize(
+    "contents",
+    [
+        [(RUNTIME, b"none")],
+        [(RUNTIME, STATE), (RUNTIME + 50, STATE)],
+        [(RUNTIME - 12, STATE)],
+        [(RUNTIME + (1 << 20), STATE)],
+    ],
+)
+def test_limits_that_are_not_there_once_are_an_error(contents: list[tuple[int, bytes]]) -> None:
     with pytest.raises(LinkError, match="limits"):
-        set_limits([segment(content) for content in contents], TOP)
+        limits_segment([segment(address, content) for address, content in contents], TOP, RUNTIME)
