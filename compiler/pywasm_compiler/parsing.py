@@ -10,10 +10,16 @@ from pathlib import Path
 
 from pywasm_compiler.errors import CompileError
 
+_WASM = b"\0asm"
+
 
 def read_source(path: Path) -> str:
     """The text of a Python file. Raises CompileError when it cannot be read or is not UTF-8 text."""
     data = _read_bytes(path)
+    if data.startswith(_WASM):
+        raise CompileError(
+            "is a WebAssembly module, not Python source", path, remedy="name the Python file that it is built from"
+        )
     if b"\0" in data:
         line = data[: data.index(b"\0")].count(b"\n") + 1
         raise CompileError("contains a NUL byte, so it is no Python source", path, line, "save the file as UTF-8 text")

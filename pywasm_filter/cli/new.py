@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -29,4 +30,4 @@ def new(
     shown = console()
     for file in files:
         shown.print(str(file))
-    shown.print(f"\nNext:  cd {directory}; pytest; pywasm-filter try filter.py /")
+    shown.print(f"\nNext:  cd {shlex.quote(str(directory))}; pytest; pywasm-filter try filter.py /")

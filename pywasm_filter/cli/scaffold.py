@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,9 @@ def _check_directory(directory: Path) -> None:
         raise CompileError("is not empty", directory, remedy="name a new directory, or an empty one")
     if not directory.is_dir() and not directory.parent.is_dir():
         raise CompileError(
-            "cannot be made: its parent directory does not exist", directory, remedy=f"mkdir -p {directory.parent}"
+            "cannot be made: its parent directory does not exist",
+            directory,
+            remedy=f"mkdir -p {shlex.quote(str(directory.parent))}",
         )
 
 

@@ -230,6 +230,13 @@ def test_new(project: Path) -> None:
     assert run("check", "my_filter/filter.py").exit_code == 0
 
 
+def test_new_shows_commands_that_a_shell_understands(project: Path) -> None:
+    refused = CliRunner().invoke(app, ["new", "my filters/first"])
+    assert "remedy: mkdir -p 'my filters'\n" in refused.stderr
+    (project / "my filters").mkdir()
+    assert "Next:  cd 'my filters/first';" in run("new", "my filters/first").stdout
+
+
 # --- try ---
 
 

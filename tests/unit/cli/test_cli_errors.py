@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -23,12 +24,21 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments), prog_name="pywasm-filter")
 
 
-def run_process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def with_own_path() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+
+
+def start(
+    arguments: Sequence[str], *, stdout: IO[str] | int, stderr: int, **environment: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pywasm_filter.cli", *arguments]
-    path = os.pathsep.join(entry for entry in sys.path if entry)
     return subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path, **environment}, capture_output=True, text=True, check=False
+        command, env={**with_own_path(), **environment}, stdout=stdout, stderr=stderr, text=True, check=False
     )
+
+
+def run_process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return start(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **environment)
 
 
 def files_below(directory: Path) -> list[str]:
@@ -199,6 +209,26 @@ def test_process_shows_no_traceback_and_no_control_codes(project: Path) -> None:
         "filter.py:1: error: the Python 3.14.0 that runs in the proxy has no module 'ssl'",
         "  remedy: leave TLS to the proxy: it belongs to the configuration of its listeners and clusters",
     ]
+
+
+@pytest.mark.parametrize("arguments", [("new", "x"), ("check", "filter.py"), ("try", "filter.py", "--json"), ("-h",)])
+def test_a_result_that_cannot_be_written_is_told(project: Path, arguments: Sequence[str]) -> None:
+    (project / "filter.py").write_text(FILTER)
+    with Path("/dev/full").open("w") as full:
+        run = start(arguments, stdout=full, stderr=subprocess.PIPE)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == "error: No space left on device"
+    assert "Traceback" not in run.stderr
+
+
+def test_closed_streams_do_no_harm(project: Path) -> None:
+    (project / "filter.py").write_text(FILTER)
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "pywasm_filter.cli", "try", "filter.py"],
+        env=with_own_path(),
+        check=False,
+    )
+    assert closed.returncode == 0
 
 
 def test_no_color_is_respected_on_a_terminal(project: Path) -> None:

@@ -79,6 +79,14 @@ def test_not_text(tmp_path: Path, content: bytes, message: str, line: int) -> No
     assert (error.message, error.file, error.line) == (message, path, line)
 
 
+def test_a_module_in_the_place_of_its_source(tmp_path: Path) -> None:
+    path = tmp_path / "filter.wasm"
+    path.write_bytes(b"\0asm\1\0\0\0")
+    error = refused(path)
+    assert error.message == "is a WebAssembly module, not Python source"
+    assert error.remedy == "name the Python file that it is built from"
+
+
 def test_unreadable_paths() -> None:
     assert "cannot be read" in refused(Path("x" * 300 + ".py")).message
     assert "is no path" in refused(Path("fil\0ter.py")).message
