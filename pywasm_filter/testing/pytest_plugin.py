@@ -72,12 +72,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the plugin logged when a test fails."""
+    """Show what the plugin logged when a test fails. Nothing is kept of a test that is over: pytest keeps the item."""
     report = yield
     if report.failed:
         for proxy in item.stash.get(_proxies, []):
             lines = [*map(str, proxy.logs), *(f"[proxy] {note}" for note in proxy.notes)]
             report.sections.append(("proxy log", "\n".join(lines) or "(the plugin logged nothing)"))
+    if report.when == "teardown" and _proxies in item.stash:
+        del item.stash[_proxies]
     return report
 
 

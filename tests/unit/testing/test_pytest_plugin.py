@@ -509,3 +509,21 @@ def test_a_module_that_the_cache_has_dropped_is_built_again(tmp_path: Path, monk
         (tmp_path / "module.wasm").unlink()
         session.proxy("wasmtime", source, PluginSettings(environment={"c": "d"})).close()
     assert built == [source, source]
+
+
+def test_nothing_is_kept_of_a_test_that_is_over(plain_pytester: pytest.Pytester) -> None:
+    plain_pytester.makepyfile(
+        test_it="""
+        import gc, weakref
+
+        kept = []
+
+        def test_first(proxy):
+            kept.append(weakref.ref(proxy))
+
+        def test_second():
+            gc.collect()
+            assert [entry() for entry in kept] == [None]
+        """
+    )
+    plain_pytester.runpytest().assert_outcomes(passed=2)
