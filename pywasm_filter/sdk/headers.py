@@ -63,7 +63,7 @@ def decode(data: bytes) -> str:
 def encode_headers(headers: HeaderPairs) -> bytes:
     """Serialise headers for a hostcall.
 
-    Raises TypeError and ValueError as `encode_name` and `encode_value` do.
+    Raises TypeError and ValueError as `encode_name`, `encode_value` and `encode_pairs` do.
     """
     return encode_pairs([(encode_name(name), encode_value(value)) for name, value in _items(headers)])
 
@@ -205,7 +205,7 @@ class HeaderMap:
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
-        """All pairs as bytes, in order. Assigning replaces the whole map.
+        """All pairs as bytes, in order. Assigning replaces the whole map, by at most 1024 pairs and 1 MiB.
 
         ABI: proxy_get_header_map_pairs, proxy_set_header_map_pairs.
         """

@@ -6,13 +6,21 @@ All integers are 32-bit little endian. An empty map is empty bytes, or a count o
 from collections.abc import Iterable
 
 _WORD = 4
+_MAX_PAIRS = 1024
+_MAX_BYTES = 1 << 20
 
 
 def encode_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Serialise pairs in order; duplicates are kept."""
+    """Serialise pairs in order; duplicates are kept.
+
+    Raises ValueError for more than 1024 pairs and more than 1 MiB: Envoy would take them for an empty map, and say
+    nothing.
+    """
     entries = list(pairs)
     if not entries:
         return b""
+    if len(entries) > _MAX_PAIRS:
+        raise ValueError(f"a map has at most {_MAX_PAIRS} pairs, not {len(entries)}")
     parts = [len(entries).to_bytes(_WORD, "little")]
     for key, value in entries:
         parts.append(len(key).to_bytes(_WORD, "little"))
@@ -22,7 +30,10 @@ def encode_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
         parts.append(b"\0")
         parts.append(value)
         parts.append(b"\0")
-    return b"".join(parts)
+    data = b"".join(parts)
+    if len(data) > _MAX_BYTES:
+        raise ValueError(f"a map has at most {_MAX_BYTES} bytes when it is serialised, not {len(data)}")
+    return data
 
 
 def decode_pairs(data: bytes) -> list[tuple[bytes, bytes]]:

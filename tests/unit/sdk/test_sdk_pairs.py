@@ -34,6 +34,17 @@ def test_a_truncated_map_is_refused(pairs: list[tuple[bytes, bytes]], data: st.D
         decode_pairs(encoded[:cut])
 
 
+def test_a_map_that_envoy_would_take_for_empty_is_refused() -> None:
+    largest = [(b"x", b"")] * 1024
+    assert decode_pairs(encode_pairs(largest)) == largest
+    with pytest.raises(ValueError, match="at most 1024 pairs, not 1025"):
+        encode_pairs([*largest, (b"x", b"")])
+    longest = b"v" * ((1 << 20) - len(encode_pairs([(b"x", b"")])))
+    assert len(encode_pairs([(b"x", longest)])) == 1 << 20
+    with pytest.raises(ValueError, match="at most 1048576 bytes when it is serialised, not 1048577"):
+        encode_pairs([(b"x", longest + b"v")])
+
+
 @given(st.binary(max_size=64))
 def test_hostile_bytes_decode_or_raise_value_error(data: bytes) -> None:
     with suppress(ValueError):
