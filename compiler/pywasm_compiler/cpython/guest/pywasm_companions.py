@@ -34,6 +34,7 @@ COMPANIONS: dict[str, tuple[str, ...]] = {
     "uuid": ("hashlib", "random", "time"),
     "warnings": ("linecache", "re", "traceback"),
     "xml.etree.ElementTree": ("pyexpat", "xml.parsers.expat"),
+    "zoneinfo": ("importlib.resources",),
 }
 """Module -> what its functions import, for modules that make sense in a filter."""
 
