@@ -93,9 +93,7 @@ class EnvoyProxy(Proxy):
     def logs(self) -> list[LogLine]:
         """What the plugin has logged at its start and since this proxy was made."""
         process = self._envoy.process
-        served = len(process.wasm_log_lines(self._envoy.start_up_lines))
-        all_lines = process.wasm_log_lines()
-        at_start = all_lines[: len(all_lines) - served]
+        at_start = process.wasm_log_lines(until=self._envoy.start_up_lines)
         return _own_lines([*at_start, *process.wasm_log_lines(self._first_line)])
 
     @property

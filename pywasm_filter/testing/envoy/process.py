@@ -82,9 +82,9 @@ class EnvoyProcess:
         """
         return self._log.lines(since)
 
-    def wasm_log_lines(self, since: int = 0) -> list[WasmLogLine]:
-        """Return what the plugin itself logged; `since` counts lines of `log_lines`."""
-        own = (parse_wasm_line(line, self.settings) for line in self.log_lines(since))
+    def wasm_log_lines(self, since: int = 0, until: int | None = None) -> list[WasmLogLine]:
+        """Return what the plugin itself logged; `since` and `until` count lines of `log_lines`."""
+        own = (parse_wasm_line(line, self.settings) for line in self.log_lines()[since:until])
         return [line for line in own if line is not None]
 
     def stats(self, prefix: str = "") -> dict[str, int]:
