@@ -5,6 +5,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Mapping
 
 import pytest
 
@@ -14,9 +15,17 @@ from pywasm_filter.testing import Exchange, Proxy, Response
 pytestmark = pytest.mark.pywasm(filter="scenarios.py", root_id="scenarios")
 
 
-def run(proxy: Proxy, scenario: str, method: str = "GET", **options: object) -> Exchange:
-    headers = [("x-scenario", scenario), *dict(options.pop("headers", {})).items()]  # type: ignore[call-overload]
-    return proxy.request(method, "/path?q=1", headers=headers, **options)  # type: ignore[arg-type]
+def run(
+    proxy: Proxy,
+    scenario: str,
+    method: str = "GET",
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | list[bytes] = b"",
+    trailers: Mapping[str, str] | None = None,
+) -> Exchange:
+    named = {"x-scenario": scenario, **(headers or {})}
+    return proxy.request(method, "/path?q=1", headers=named, body=body, trailers=trailers)
 
 
 def upstream_headers(exchange: Exchange, *names: str) -> list[str | None]:

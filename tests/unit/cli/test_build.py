@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -42,7 +43,7 @@ class FakeEngine:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     made = FakeEngine()
     module = ModuleType("fake_engine_module")
-    module.Fake = lambda: made  # type: ignore[attr-defined]
+    vars(module)["Fake"] = lambda: made
     monkeypatch.setitem(sys.modules, "fake_engine_module", module)
     monkeypatch.setitem(engines._ENGINES, "fake", ("fake_engine_module", "Fake"))
     return made
@@ -300,12 +301,12 @@ def test_cache_that_can_only_be_read_serves(
     source: Path, fake: FakeEngine, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = cached_build(source, engine="fake")
-    open_file = Path.open
+    open_file: Callable[..., object] = Path.open
 
     def refused(path: Path, *args: object, **keywords: object) -> object:
         if path.parent == cache:
             raise PermissionError(13, "Permission denied")
-        return open_file(path, *args, **keywords)  # type: ignore[call-overload]
+        return open_file(path, *args, **keywords)
 
     monkeypatch.setattr(Path, "open", refused)
     monkeypatch.setattr(os, "utime", refused)

@@ -61,7 +61,7 @@ class FakeEngine:
 @pytest.fixture
 def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("fake_engine_of_commands")
-    module.Fake = FakeEngine  # type: ignore[attr-defined]
+    vars(module)["Fake"] = FakeEngine
     monkeypatch.setitem(sys.modules, "fake_engine_of_commands", module)
     monkeypatch.setitem(engines._ENGINES, "fake", ("fake_engine_of_commands", "Fake"))
 

@@ -1,5 +1,6 @@
 """What plugins might try: each function is run inside the built module by `probe_runtime`."""
 
+# The functions of os themselves are tried here, not what pathlib makes of them.
 # ruff: noqa: PTH102, PTH109, PTH116, PTH208
 
 import decimal
@@ -25,6 +26,9 @@ import uuid
 from pathlib import Path
 from types import FunctionType
 from typing import Any
+
+CRASHES: Any = faulthandler
+"""Its functions for testing, which its type does not tell of."""
 
 HEADERS = 0
 BODY = 0
@@ -350,23 +354,23 @@ def dump_traceback(host: Any) -> None:
 
 
 def fault_read_null(host: Any) -> object:
-    return faulthandler._read_null()  # type: ignore[attr-defined]
+    return CRASHES._read_null()
 
 
 def fault_sigfpe(host: Any) -> object:
-    return faulthandler._sigfpe()  # type: ignore[attr-defined]
+    return CRASHES._sigfpe()
 
 
 def fault_sigsegv(host: Any) -> object:
-    return faulthandler._sigsegv()  # type: ignore[attr-defined]
+    return CRASHES._sigsegv()
 
 
 def fault_sigabrt(host: Any) -> object:
-    return faulthandler._sigabrt()  # type: ignore[attr-defined]
+    return CRASHES._sigabrt()
 
 
 def fault_fatal_error(host: Any) -> object:
-    return faulthandler._fatal_error_c_thread()  # type: ignore[attr-defined]
+    return CRASHES._fatal_error_c_thread()
 
 
 def raise_sigterm(host: Any) -> None:
