@@ -8,6 +8,7 @@ def test_adds_header(proxy: Proxy) -> None:
 """
 
 from pywasm_filter.sdk.abi import LogLevel
+from pywasm_filter.testing.clock import Clock
 from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
     ContentLengthMismatch,
@@ -26,6 +27,7 @@ from pywasm_filter.testing.proxy import Proxy, Stream
 from pywasm_filter.testing.settings import PluginSettings
 
 __all__ = [
+    "Clock",
     "ContentLengthMismatch",
     "EmbeddedProxy",
     "EmbeddedStream",

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from pywasm_filter.sdk.abi import LogLevel
+from pywasm_filter.testing.clock import Clock, WallClock
 from pywasm_filter.testing.envoy import (
     ClientResponse,
     ConnectionClosedError,
@@ -88,6 +89,12 @@ class EnvoyProxy(Proxy):
         self._envoy = envoy
         self._timeout = timeout
         self._first_line = len(envoy.process.log_lines())
+        self._clock = WallClock()
+
+    @property
+    def clock(self) -> Clock:
+        """Real time."""
+        return self._clock
 
     @property
     def logs(self) -> list[LogLine]:

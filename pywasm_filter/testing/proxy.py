@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from pywasm_filter.testing.clock import Clock
 from pywasm_filter.testing.errors import StepwiseNotSupported
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
@@ -34,6 +35,15 @@ class Proxy(ABC):
     def __init__(self) -> None:
         self.upstream: Upstream = Response(200)
         """Answers what the filter lets pass; by default 200 with an empty body. May be set at any time."""
+
+    @property
+    @abstractmethod
+    def clock(self) -> Clock:
+        """The proxy's time: `now_ns()`, and `advance(seconds)`.
+
+        In the embedded proxy it is virtual: it stands still unless a test advances it, or an exchange cannot go on
+        before something happens that is due later. In a real Envoy it is real, and `advance` waits.
+        """
 
     @property
     @abstractmethod

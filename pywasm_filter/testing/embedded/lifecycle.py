@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pywasm_filter.testing.embedded.contexts import Context, RootContext
+from pywasm_filter.testing.embedded.events import EventQueue
 from pywasm_filter.testing.embedded.host import Host
 from pywasm_filter.testing.embedded.log import Log
 from pywasm_filter.testing.embedded.metrics import Metrics, MetricValues
 from pywasm_filter.testing.embedded.shared import SharedData
-from pywasm_filter.testing.embedded.virtual_machine import Clock, VirtualMachine
+from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import PluginConfigurationError
 from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.settings import PluginSettings
@@ -19,23 +20,28 @@ class Plugin:
     The base VM from which Envoy clones the others runs no callback; it is left out here.
     """
 
-    def __init__(self, make_guest: GuestFactory, settings: PluginSettings, log: Log, clock: Clock) -> None:
+    def __init__(self, make_guest: GuestFactory, settings: PluginSettings, log: Log, events: EventQueue) -> None:
         """Raises PluginConfigurationError when the plugin refuses to start, and what `make_guest` raises."""
         self.settings = settings
         self.log = log
         self._make_guest = make_guest
-        self._clock = clock
+        self.events = events
         self._shared_data = SharedData()
         self.metric_values = MetricValues()
         self._start_vm("the canary VM")
         self.vm, self.root = self._start_vm("the worker's VM")
+
+    def raise_fault(self) -> None:
+        """Raise what the test must see, such as a hostcall that this proxy does not offer."""
+        if self.vm.fault is not None:
+            raise self.vm.fault
 
     def shut_down(self) -> None:
         """End the root context."""
         self.root.shut_down()
 
     def _start_vm(self, which: str) -> tuple[VirtualMachine, RootContext]:
-        vm = VirtualMachine(self.settings, self.log, self._clock, self._shared_data)
+        vm = VirtualMachine(self.settings, self.log, self.events, self._shared_data)
         Context(vm, 0)
         vm.install(self._make_guest(Host(vm, Metrics(self.metric_values))))
         self._check(vm, True, f"{which} could not be initialised")

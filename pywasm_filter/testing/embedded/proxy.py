@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import time
+from typing import NoReturn
 
+from pywasm_filter.testing.clock import Clock, nanoseconds
+from pywasm_filter.testing.embedded.events import EventQueue, VirtualClock
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.lifecycle import Plugin
 from pywasm_filter.testing.embedded.log import Log
 from pywasm_filter.testing.embedded.pairs import Pair
 from pywasm_filter.testing.embedded.stall import stall_reason
 from pywasm_filter.testing.embedded.stream import HttpStream
-from pywasm_filter.testing.embedded.virtual_machine import Clock
 from pywasm_filter.testing.errors import StreamStalled
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.guests import GuestFactory
@@ -52,18 +53,33 @@ class EmbeddedProxy(Proxy):
     """Runs the plugin in a guest of this process; a fresh VM a proxy, as if nothing had gone before."""
 
     def __init__(
-        self, make_guest: GuestFactory, settings: PluginSettings | None = None, *, clock: Clock = time.time_ns
+        self,
+        make_guest: GuestFactory,
+        settings: PluginSettings | None = None,
+        *,
+        start_ns: int | None = None,
+        timeout: float = 10.0,
     ) -> None:
-        """Start the plugin. `clock` tells the time in nanoseconds since the Unix epoch.
+        """Start the plugin.
+
+        `start_ns` is what the virtual clock shows then, in nanoseconds since the Unix epoch; the machine's time if
+        None. `timeout` is how much virtual time a whole exchange may take, in seconds: then it counts as stalled.
 
         Raises PluginConfigurationError when the plugin refuses to start, and what `make_guest` raises.
         """
         super().__init__()
         self.settings = settings or PluginSettings()
         self._log = Log(self.settings.log_level)
-        self._plugin = Plugin(make_guest, self.settings, self._log, clock)
+        self._events = EventQueue(start_ns)
+        self._plugin = Plugin(make_guest, self.settings, self._log, self._events)
+        self._timeout_ns = nanoseconds(timeout)
         self._connections = itertools.count(1)
         self._closed = False
+
+    @property
+    def clock(self) -> Clock:
+        """Virtual time."""
+        return VirtualClock(self._events, self._plugin.raise_fault)
 
     @property
     def logs(self) -> list[LogLine]:
@@ -77,18 +93,17 @@ class EmbeddedProxy(Proxy):
 
     def send(self, request: Request) -> Exchange:
         """Send a request and wait for its end."""
+        deadline = self._events.now_ns() + self._timeout_ns
         stream = EmbeddedStream(self._plugin, _request_map(request), next(self._connections))
-        stream.begin(end_stream=not request.chunks and not request.trailers)
-        for chunk in request.chunks:
-            stream.send_body(chunk)
-        if request.trailers:
-            stream.send_trailers(request.trailers)
-        elif request.chunks:
-            stream.send_body(b"", end_stream=True)
-        upstream_request = stream.complete_upstream_request
-        if upstream_request is not None:
-            stream.respond(self._answer(upstream_request))
-        stream.require_end()
+        stream.send_all(request)
+        while not stream.ended and stream.complete_upstream_request is None:
+            if not self._wait(deadline):
+                stream.stall()
+        if not stream.ended and stream.complete_upstream_request is not None:
+            stream.respond(self._answer(stream.complete_upstream_request))
+        while not stream.ended:
+            if not self._wait(deadline):
+                stream.stall()
         return stream.exchange
 
     def open(
@@ -106,30 +121,50 @@ class EmbeddedProxy(Proxy):
             self._closed = True
             self._plugin.shut_down()
 
+    def _wait(self, deadline_ns: int) -> bool:
+        """Let time pass to what happens next; false if nothing does until the deadline."""
+        happened = self._events.advance_to_next(deadline_ns)
+        self._plugin.raise_fault()
+        return happened
+
 
 class EmbeddedStream(Stream):
     """A stream of the embedded proxy. Each step raises what the test must see: an unsupported hostcall, a misuse."""
 
     def __init__(self, plugin: Plugin, headers: RequestHeaderMap, connection_id: int) -> None:
-        self._vm = plugin.vm
+        self._plugin = plugin
         self._log = plugin.log
         self._first_line = len(plugin.log.lines)
         self._stream = HttpStream(plugin.vm, plugin.root, headers, connection_id)
 
+    def send_all(self, request: Request) -> None:
+        """Send the whole request in the steps in which it leaves a client: the headers go with the first chunk."""
+        stream = self._stream
+        stream.receive_request_headers(not request.chunks and not request.trailers)
+        for index, chunk in enumerate(request.chunks):
+            if index:
+                self._settle()
+            stream.receive_request_body(chunk, False)
+        if request.trailers:
+            stream.receive_request_trailers(HeaderMap(request.trailers.raw))
+        elif request.chunks:
+            stream.receive_request_body(b"", True)
+        self._settle()
+
     def begin(self, *, end_stream: bool) -> None:
         """Send the request's headers."""
         self._stream.receive_request_headers(end_stream)
-        self._raise_fault()
+        self._settle()
 
     def send_body(self, chunk: bytes | str, *, end_stream: bool = False) -> None:
         """Send a chunk of the request's body."""
         self._stream.receive_request_body(b"".join(chunks_of(chunk)), end_stream)
-        self._raise_fault()
+        self._settle()
 
     def send_trailers(self, trailers: HeadersInput) -> None:
         """Send the request's trailers."""
         self._stream.receive_request_trailers(HeaderMap(Headers(trailers).raw))
-        self._raise_fault()
+        self._settle()
 
     def respond(self, response: Response) -> None:
         """Answer from the upstream, the whole response at once."""
@@ -139,36 +174,38 @@ class EmbeddedStream(Stream):
         chunks = () if bodyless else response.chunks
         trailers = () if bodyless else response.trailers.raw
         self._respond_headers(response.status, headers, end_stream=not chunks and not trailers)
-        for chunk in chunks:
-            self.respond_body(chunk)
+        for index, chunk in enumerate(chunks):
+            if index:
+                self._settle()
+            self._stream.receive_response_body(chunk, False)
         if trailers:
-            self.respond_trailers(trailers)
+            self._stream.receive_response_trailers(HeaderMap(trailers))
         elif chunks:
-            self.respond_body(b"", end_stream=True)
+            self._stream.receive_response_body(b"", True)
+        self._settle()
 
     def respond_headers(self, status: int, headers: HeadersInput | None = None, *, end_stream: bool = False) -> None:
         """Begin an answer from the upstream."""
         self._respond_headers(status, Headers(headers).raw, end_stream=end_stream)
+        self._settle()
 
     def respond_body(self, chunk: bytes | str, *, end_stream: bool = False) -> None:
         """Send a chunk of the upstream's body."""
         self._stream.receive_response_body(b"".join(chunks_of(chunk)), end_stream)
-        self._raise_fault()
+        self._settle()
 
     def respond_trailers(self, trailers: HeadersInput) -> None:
         """Send the upstream's trailers."""
         self._stream.receive_response_trailers(HeaderMap(Headers(trailers).raw))
-        self._raise_fault()
+        self._settle()
 
     def abort(self) -> None:
         """Go away, as a client does that loses patience."""
         self._stream.abort()
-        self._raise_fault()
+        self._settle()
 
-    def require_end(self) -> None:
-        """Raise StreamStalled unless the stream is over; it is aborted then."""
-        if self.ended:
-            return
+    def stall(self) -> NoReturn:
+        """Abort the stream and raise StreamStalled."""
         reason = stall_reason(self._stream)
         self.abort()
         raise StreamStalled(reason)
@@ -217,11 +254,12 @@ class EmbeddedStream(Stream):
         if not self._stream.upstream_request:
             raise ValueError("the upstream cannot answer: the request's headers have not passed the filter yet")
         self._stream.receive_response_headers(ResponseHeaderMap([(b":status", b"%d" % status), *headers]), end_stream)
-        self._raise_fault()
 
-    def _raise_fault(self) -> None:
-        if self._vm.fault is not None:
-            raise self._vm.fault
+    def _settle(self) -> None:
+        """End a step: what is due by now happens."""
+        self._plugin.raise_fault()
+        self._plugin.events.run_due()
+        self._plugin.raise_fault()
 
 
 def _request_map(request: Request) -> RequestHeaderMap:

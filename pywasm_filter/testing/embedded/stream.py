@@ -26,7 +26,7 @@ class HttpStream:
     def __init__(self, vm: VirtualMachine, root: RootContext, headers: RequestHeaderMap, connection_id: int) -> None:
         settings = vm.settings
         self.vm = vm
-        self.info = StreamInfo(connection_id, vm.clock(), headers)
+        self.info = StreamInfo(connection_id, vm.events.now_ns(), headers)
         self.was_reset = False
         self.context = None if vm.failed and settings.fail_open else HttpContext(vm, root, self)
         self._is_head = headers.get(b":method") == b"HEAD"
@@ -196,7 +196,7 @@ class HttpStream:
     def _end(self) -> None:
         if self.info.ended:
             return
-        self.info.end_time = self.vm.clock()
+        self.info.end_time = self.vm.events.now_ns()
         self.request_chain.aborted = self.response_chain.aborted = True
         if self.context is not None:
             self.context.end()

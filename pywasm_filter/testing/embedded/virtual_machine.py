@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pywasm_filter.testing.embedded.events import EventQueue
 from pywasm_filter.testing.embedded.log import Log
 from pywasm_filter.testing.embedded.shared import SharedData
 from pywasm_filter.testing.guests import GuestTrap
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from pywasm_filter.testing.embedded.contexts import Context
     from pywasm_filter.testing.guests import Guest
 
-Clock = Callable[[], int]
-"""Wall-clock time in nanoseconds since the Unix epoch."""
-
 
 class VirtualMachine:
     """The host's bookkeeping for one guest.
@@ -25,10 +23,10 @@ class VirtualMachine:
     that this proxy does not offer: it is kept because the guest may well swallow the exception.
     """
 
-    def __init__(self, settings: PluginSettings, log: Log, clock: Clock, shared_data: SharedData) -> None:
+    def __init__(self, settings: PluginSettings, log: Log, events: EventQueue, shared_data: SharedData) -> None:
         self.settings = settings
         self.log = log
-        self.clock = clock
+        self.events = events
         self.shared_data = shared_data
         self.contexts: dict[int, Context] = {}
         self.trap: GuestTrap | None = None

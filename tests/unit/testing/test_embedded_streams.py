@@ -724,7 +724,7 @@ def test_the_clock_is_the_tests() -> None:
         assert host.proxy_get_property(b"request\0time") == (Status.OK, (1234).to_bytes(8, "little"))
         return CONTINUE
 
-    proxy = EmbeddedProxy(Script(request_headers=read).instantiate, clock=lambda: 1234)
+    proxy = EmbeddedProxy(Script(request_headers=read).instantiate, start_ns=1234)
     assert proxy.get().response.status == 200
 
 
