@@ -10,6 +10,7 @@ from pywasm_filter.sdk.contexts import FailurePolicy, HttpContext, RootContext
 from pywasm_filter.sdk.exceptions import (
     BadArgument,
     CasMismatch,
+    ConfigurationError,
     Empty,
     HostError,
     InternalFailure,
@@ -31,6 +32,7 @@ __all__ = [
     "Body",
     "BufferType",
     "CasMismatch",
+    "ConfigurationError",
     "Empty",
     "FailurePolicy",
     "HeaderMap",

@@ -75,3 +75,11 @@ _BY_STATUS: dict[int, type[HostError]] = {
 def host_error(call: str, status: int) -> HostError:
     """The exception for a status other than OK."""
     return _BY_STATUS.get(status, HostError)(call, status)
+
+
+class ConfigurationError(ValueError):
+    """The plugin's configuration is not what the filter expects. Its text is one line: the path and the reason.
+
+    `on_configure` may raise it as well: the proxy refuses the configuration, and the log has the text without a
+    traceback.
+    """
