@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from typing import Any
@@ -83,9 +82,26 @@ def member_path(path: str, key: str) -> str:
 
 
 def suggest(word: str, known: list[str]) -> str:
-    """ "; did you mean …?", or nothing."""
-    near = difflib.get_close_matches(word[:_SHOWN_TEXT], known, 1)
-    return f"; did you mean {quote(near[0])}?" if near else ""
+    """ "; did you mean …?" where a known word is like it, or nothing."""
+    if len(word) > _SHOWN_TEXT:
+        return ""
+    limit = min(1 + len(word) // 5, len(word) - 1)
+    near = [(_edits(word, other), other) for other in known if abs(len(other) - len(word)) <= limit]
+    edits, nearest = min(near, default=(len(word), ""))
+    return f"; did you mean {quote(nearest)}?" if edits <= limit else ""
+
+
+def _edits(one: str, other: str) -> int:
+    """How many characters to insert, remove or replace to come from one word to the other."""
+    row = list(range(len(other) + 1))
+    for index, character in enumerate(one, 1):
+        diagonal, row[0] = row[0], index
+        for column, wanted in enumerate(other, 1):
+            diagonal, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, diagonal + (character != wanted)),
+            )
+    return row[-1]
 
 
 def join_words(words: list[str]) -> str:

@@ -326,6 +326,23 @@ def test_deep_but_allowed() -> None:
     assert json.dumps(parse_configuration(data, Any)).encode() == data
 
 
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("rule", "rules"),
+        ("Rules", "rules"),
+        ("limt", "limit"),
+        ("moed", "mode"),
+        ("raito", "ratio"),
+        ("m", ""),
+        ("", ""),
+    ],
+)
+def test_a_key_like_one_that_is_known_is_asked_after(key: str, meant: str) -> None:
+    hint = f'; did you mean "{meant}"?' if meant else ""
+    assert refusal({key: 1}, Config).endswith(f"is not known{hint}")
+
+
 def test_only_the_first_few_problems_are_told() -> None:
     assert refusal(["a"] * 1000, list[int]) == (
         "; ".join(f'[{index}]: expected an integer, got "a"' for index in range(5)) + "; and 995 more"
