@@ -332,7 +332,7 @@ def test_deep_but_allowed() -> None:
         ("rule", "rules"),
         ("Rules", "rules"),
         ("limt", "limit"),
-        ("moed", "mode"),
+        ("modes", "mode"),
         ("raito", "ratio"),
         ("m", ""),
         ("", ""),
