@@ -8,6 +8,7 @@ from pywasm_filter.sdk.abi import Action, BufferType, LogLevel, MapType, Status,
 from pywasm_filter.sdk.body import Body
 from pywasm_filter.sdk.contexts import FailurePolicy, HttpContext, RootContext
 from pywasm_filter.sdk.exceptions import (
+    AttributeNotAvailable,
     BadArgument,
     CasMismatch,
     ConfigurationError,
@@ -28,6 +29,7 @@ from pywasm_filter.sdk.registry import RegistrationError, register_root_context
 
 __all__ = [
     "Action",
+    "AttributeNotAvailable",
     "BadArgument",
     "Body",
     "BufferType",

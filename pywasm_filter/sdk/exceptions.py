@@ -27,6 +27,21 @@ class NotFound(HostError):  # noqa: N818 - the ABI's own terms
     """NOT_FOUND: there is no such key, property, queue or function, or it is not available in this callback."""
 
 
+class AttributeNotAvailable(NotFound):
+    """The host has no such attribute in this callback, or not for this stream.
+
+    `attribute` is its path with dots, `availability` says when it is there.
+    """
+
+    def __init__(self, attribute: str, availability: str) -> None:
+        super().__init__("proxy_get_property", Status.NOT_FOUND)
+        self.attribute = attribute
+        self.availability = availability
+
+    def __str__(self) -> str:
+        return f"{self.attribute} is not available here; it is available {self.availability}"
+
+
 class BadArgument(HostError):  # noqa: N818
     """BAD_ARGUMENT: an argument is out of range, or the map or stream is not available in this callback."""
 

@@ -46,8 +46,12 @@ def _tidy_stack(stack: traceback.StackSummary) -> None:
         frame.filename = source_name(frame.filename)
 
 
-def keep_source_lines() -> None:
-    """Remember the source of all loaded modules, so that tracebacks can quote it where there is no file system."""
+def keep_source_lines() -> list[str]:
+    """Remember the source of the author's modules, so that tracebacks can quote it where there is no file system.
+
+    Returns all of it.
+    """
+    kept: list[str] = []
     for module in list(sys.modules.values()):
         filename = module.__file__ if isinstance(module, ModuleType) and hasattr(module, "__file__") else None
         if filename is None or not _is_authors(filename):
@@ -55,6 +59,8 @@ def keep_source_lines() -> None:
         lines = linecache.getlines(filename)
         # Without a modification time linecache never looks at the file again.
         linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
+        kept += lines
+    return kept
 
 
 def _is_authors(filename: str) -> bool:

@@ -11,6 +11,9 @@ from pywasm_filter.sdk.output import Redirect
 from pywasm_filter.sdk.registry import begin_collecting, finish_collecting
 from pywasm_filter.sdk.vm import Vm
 
+_FOR_PROPERTIES = ("datetime", "pywasm_filter.sdk.metadata")
+"""What typed attributes import when they are read. Filters that read none do without."""
+
 
 def start(module_name: str, host: Hostcalls) -> Vm:
     """Import the author's module and make the VM whose methods answer the host.
@@ -21,7 +24,9 @@ def start(module_name: str, host: Hostcalls) -> Vm:
     registry = begin_collecting()
     module = importlib.import_module(module_name)
     finish_collecting(registry, module)
-    keep_source_lines()
+    if any("properties" in line for line in keep_source_lines()):
+        for name in _FOR_PROPERTIES:
+            importlib.import_module(name)
     Redirect().__enter__()
     hostcalls.bind(host)
     return Vm(registry)

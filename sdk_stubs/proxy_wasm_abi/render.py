@@ -1,12 +1,14 @@
-"""Text derived from the ABI table with Jinja2: WIT world, raw hostcalls, import table, reference page."""
+"""Text derived from the tables with Jinja2: WIT world, raw hostcalls, import table, typed attributes, references."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from proxy_wasm_abi.attributes import PYTHON_TYPES, Attribute, load_attributes
 from proxy_wasm_abi.model import Callback, Hostcall, load
 
 WIT_PACKAGE = "proxy-wasm:abi"
@@ -21,12 +23,50 @@ GENERATED = {
     "enums.py.j2": "pywasm_filter/sdk/abi.py",
     "hostcalls.py.j2": "pywasm_filter/sdk/hostcalls.py",
     "reference.md.j2": "docs/reference/abi.md",
+    "attributes.py.j2": "pywasm_filter/sdk/attributes.py",
+    "attributes.md.j2": "docs/reference/attributes.md",
 }
 """Template -> file in the repository that is generated from it."""
+
+_NUL = "\\0"
+_DOCSTRING_WIDTH = 108
+
+_READERS = {
+    "str": "read_text",
+    "int": "read_int",
+    "uint": "read_uint",
+    "bool": "read_bool",
+    "duration": "read_duration",
+    "timestamp": "read_timestamp",
+    "headers": "HeadersAttribute",
+    "state": "StateAttribute",
+    "metadata": "read_metadata",
+    "struct": "read_struct",
+}
 
 
 def _kebab(name: str) -> str:
     return name.replace("_", "-")
+
+
+def _reader(attribute: Attribute) -> str:
+    """The expression of the SDK that reads an attribute."""
+    path = f'b"{_NUL.join(attribute.path)}"'
+    arguments = [path, *([str(attribute.field)] if attribute.field else []), f"_{attribute.availability.upper()}"]
+    return f"{_READERS[attribute.type]}({', '.join(arguments)})"
+
+
+def _wrap(text: str) -> str:
+    """Text in a docstring of a method."""
+    return textwrap.fill(text, _DOCSTRING_WIDTH).replace("\n", "\n        ")
+
+
+def _lines(text: str) -> str:
+    """A Python string, over several lines if need be."""
+    parts = textwrap.wrap(text, _DOCSTRING_WIDTH, drop_whitespace=False)
+    if len(parts) == 1:
+        return f'"{text}"'
+    return "(\n" + "".join(f'    "{part}"\n' for part in parts) + ")"
 
 
 def _environment() -> Environment:
@@ -39,6 +79,9 @@ def _environment() -> Environment:
         autoescape=False,  # the output is source text, not HTML
     )
     environment.filters["kebab"] = _kebab
+    environment.filters["reader"] = _reader
+    environment.filters["wrap"] = _wrap
+    environment.filters["lines"] = _lines
     return environment
 
 
@@ -48,6 +91,8 @@ def _render(template: str, hostcalls: Iterable[Hostcall], callbacks: Iterable[Ca
         .get_template(template)
         .render(
             abi=load(),
+            attributes=load_attributes(),
+            python_types=PYTHON_TYPES,
             hostcalls=list(hostcalls),
             callbacks=list(callbacks),
             wit_package=WIT_PACKAGE,
