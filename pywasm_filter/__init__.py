@@ -23,9 +23,12 @@ from pywasm_filter.sdk.exceptions import (
 )
 from pywasm_filter.sdk.headers import HeaderMap
 from pywasm_filter.sdk.messages import Request, Response
+from pywasm_filter.sdk.metrics import Counter, Gauge, Histogram
 from pywasm_filter.sdk.output import log
 from pywasm_filter.sdk.properties import Properties
 from pywasm_filter.sdk.registry import RegistrationError, register_root_context
+from pywasm_filter.sdk.shared_data import SharedData, shared_data
+from pywasm_filter.sdk.shared_queue import SharedQueue
 
 __all__ = [
     "Action",
@@ -35,9 +38,12 @@ __all__ = [
     "BufferType",
     "CasMismatch",
     "ConfigurationError",
+    "Counter",
     "Empty",
     "FailurePolicy",
+    "Gauge",
     "HeaderMap",
+    "Histogram",
     "HostError",
     "HttpContext",
     "InternalFailure",
@@ -52,9 +58,12 @@ __all__ = [
     "Response",
     "RootContext",
     "SerializationFailure",
+    "SharedData",
+    "SharedQueue",
     "Status",
     "StreamType",
     "Unimplemented",
     "log",
     "register_root_context",
+    "shared_data",
 ]

@@ -721,6 +721,17 @@ SCENARIOS = {
             + result("g", SHARED)
         },
     ),
+    "shared data, absent and empty": Scenario(
+        {},
+        {
+            "H": set_shared("", "(i32.const -1)")
+            + result("g", SHARED)
+            + set_shared("w", "(i32.const -1)")
+            + result("g", SHARED)
+            + set_shared("", "(i32.const 0)")
+            + result("g", SHARED)
+        },
+    ),
 }
 
 

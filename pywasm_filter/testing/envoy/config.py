@@ -59,6 +59,8 @@ class EnvoySettings:
     failure_policy: FailurePolicy = FailurePolicy.FAIL_CLOSED
     clusters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """Further HTTP/1.1 clusters for callouts: name to port on 127.0.0.1."""
+    stats_tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What Envoy takes out of the names of its statistics as tags: name of the tag to regular expression."""
     wasm_log_level: str = "info"
     """The least level of the plugin's log messages: trace, debug, info, warning, error or critical."""
 
@@ -79,6 +81,9 @@ def bootstrap(settings: EnvoySettings) -> JSON:
         clusters[UPSTREAM_CLUSTER] = settings.upstream_port
     return {
         "admin": {"address": _loopback(0)},
+        "stats_config": {
+            "stats_tags": [{"tag_name": name, "regex": regex} for name, regex in settings.stats_tags.items()]
+        },
         "static_resources": {
             "listeners": [_listener(settings)],
             "clusters": [_cluster(name, port) for name, port in clusters.items()],

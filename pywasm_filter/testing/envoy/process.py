@@ -91,6 +91,10 @@ class EnvoyProcess:
         """Return Envoy's counters and gauges whose names start with `prefix`; the plugin's start with "wasmcustom."."""
         return self._admin.stats(prefix)
 
+    def admin(self, path: str) -> str:
+        """Return what Envoy's admin interface answers to a GET of `path`. Raises OSError when it does not answer."""
+        return self._admin.get(path)[1].decode("utf-8", "replace")
+
     def memory(self) -> Memory:
         """Return Envoy's resident memory, from Linux's /proc. Raises OSError elsewhere, or when Envoy has ended."""
         if self._process.poll() is not None:
