@@ -4,9 +4,24 @@ This module is what a filter imports. It runs inside the compiled module and nee
 `pywasm_filter.testing` is for tests, on the host.
 """
 
-from pywasm_filter.sdk.abi import Action, BufferType, LogLevel, MapType, Status, StreamType
+from pywasm_filter.sdk.abi import (
+    Action,
+    BufferType,
+    FilterDataStatus,
+    FilterHeadersStatus,
+    FilterMetadataStatus,
+    FilterStatus,
+    FilterTrailersStatus,
+    GrpcStatus,
+    LogLevel,
+    MapType,
+    PeerType,
+    Status,
+    StreamType,
+)
 from pywasm_filter.sdk.body import Body
-from pywasm_filter.sdk.contexts import FailurePolicy, HttpContext, RootContext
+from pywasm_filter.sdk.callouts import CalloutError, CalloutFailed, CalloutTimeout, HttpCallout, HttpResponse
+from pywasm_filter.sdk.contexts import Context, RootContext
 from pywasm_filter.sdk.exceptions import (
     AttributeNotAvailable,
     BadArgument,
@@ -21,14 +36,20 @@ from pywasm_filter.sdk.exceptions import (
     SerializationFailure,
     Unimplemented,
 )
-from pywasm_filter.sdk.headers import HeaderMap
+from pywasm_filter.sdk.failure_policy import FailurePolicy
+from pywasm_filter.sdk.grpc import GrpcCallout, GrpcError, GrpcStream
+from pywasm_filter.sdk.headers import HeaderMap, Headers
+from pywasm_filter.sdk.http_context import HttpContext
 from pywasm_filter.sdk.messages import Request, Response
 from pywasm_filter.sdk.metrics import Counter, Gauge, Histogram
-from pywasm_filter.sdk.output import log
+from pywasm_filter.sdk.output import log, log_level
 from pywasm_filter.sdk.properties import Properties
 from pywasm_filter.sdk.registry import RegistrationError, register_root_context
 from pywasm_filter.sdk.shared_data import SharedData, shared_data
 from pywasm_filter.sdk.shared_queue import SharedQueue
+from pywasm_filter.sdk.stream_context import StreamContext
+from pywasm_filter.sdk.tasks import CancelledError, Future, Task, gather
+from pywasm_filter.sdk.timers import current_time_ns, wait_for
 
 __all__ = [
     "Action",
@@ -36,22 +57,41 @@ __all__ = [
     "BadArgument",
     "Body",
     "BufferType",
+    "CalloutError",
+    "CalloutFailed",
+    "CalloutTimeout",
+    "CancelledError",
     "CasMismatch",
     "ConfigurationError",
+    "Context",
     "Counter",
     "Empty",
     "FailurePolicy",
+    "FilterDataStatus",
+    "FilterHeadersStatus",
+    "FilterMetadataStatus",
+    "FilterStatus",
+    "FilterTrailersStatus",
+    "Future",
     "Gauge",
+    "GrpcCallout",
+    "GrpcError",
+    "GrpcStatus",
+    "GrpcStream",
     "HeaderMap",
+    "Headers",
     "Histogram",
     "HostError",
+    "HttpCallout",
     "HttpContext",
+    "HttpResponse",
     "InternalFailure",
     "InvalidMemoryAccess",
     "LogLevel",
     "MapType",
     "NotFound",
     "ParseFailure",
+    "PeerType",
     "Properties",
     "RegistrationError",
     "Request",
@@ -61,9 +101,15 @@ __all__ = [
     "SharedData",
     "SharedQueue",
     "Status",
+    "StreamContext",
     "StreamType",
+    "Task",
     "Unimplemented",
+    "current_time_ns",
+    "gather",
     "log",
+    "log_level",
     "register_root_context",
     "shared_data",
+    "wait_for",
 ]

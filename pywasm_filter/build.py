@@ -26,7 +26,7 @@ from pywasm_compiler.source import SourceTree, read_source_tree
 
 import pywasm_filter
 from pywasm_filter.cache import cache_directory, keep_newest, locked
-from pywasm_filter.sdk import vm
+from pywasm_filter.needs import needs
 
 RUNTIME_MODULE = "pywasm_filter.sdk.guest"
 
@@ -58,12 +58,13 @@ def build(source: Path, *, engine: str = "cpython", strip: bool = False, progres
     with tempfile.TemporaryDirectory(prefix="pywasm-filter-") as scratch:
         staged = Path(scratch)
         stage_sdk(staged)
+        needed = needs((*tree.modules, *tree.installed))
         program = Program(
             filter_module=tree.filter.stem,
             runtime_module=RUNTIME_MODULE,
             search_path=(staged, *tree.search_path),
-            hostcalls=vm.HOSTCALLS,
-            callbacks=vm.CALLBACKS,
+            hostcalls=needed.hostcalls,
+            callbacks=needed.callbacks,
         )
         return compiler.compile(program, Options(strip=strip), progress)
 
@@ -238,6 +239,7 @@ def _inputs(tree: SourceTree) -> Iterator[Path]:
     for directory in sorted({module.parent for module in tree.modules}):
         yield from sorted(file for file in directory.iterdir() if _may_be_read(file))
     yield from _sdk_files()
+    yield from (_root(pywasm_filter) / name for name in ("build.py", "needs.py"))
     for package in (pywasm_compiler, proxy_wasm_abi):
         yield from sorted(file for file in _root(package).rglob("*") if file.is_file() and file.suffix != ".pyc")
 

@@ -39,6 +39,67 @@ class Action(IntEnum):
     PAUSE = 1
 
 
+class FilterHeadersStatus(IntEnum):
+    """What the host does with the stream after a headers callback; Envoy's own statuses, of which `Action` is the portable part. `FilterHeadersStatus` of the ABI."""
+
+    CONTINUE = 0
+    STOP_ITERATION = 1
+    CONTINUE_AND_END_STREAM = 2
+    STOP_ALL_ITERATION_AND_BUFFER = 3
+    STOP_ALL_ITERATION_AND_WATERMARK = 4
+
+
+class FilterDataStatus(IntEnum):
+    """What the host does with the stream after a body callback; Envoy's own statuses, of which `Action` is the portable part. `FilterDataStatus` of the ABI."""
+
+    CONTINUE = 0
+    STOP_ITERATION_AND_BUFFER = 1
+    STOP_ITERATION_AND_WATERMARK = 2
+    STOP_ITERATION_NO_BUFFER = 3
+
+
+class FilterTrailersStatus(IntEnum):
+    """What the host does with the stream after a trailers callback. `FilterTrailersStatus` of the ABI."""
+
+    CONTINUE = 0
+    STOP_ITERATION = 1
+
+
+class FilterMetadataStatus(IntEnum):
+    """What the host does with the stream after a metadata callback; Envoy always continues. `FilterMetadataStatus` of the ABI."""
+
+    CONTINUE = 0
+
+
+class FilterStatus(IntEnum):
+    """What the host does with a connection after a callback of a TCP stream. `FilterStatus` of the ABI."""
+
+    CONTINUE = 0
+    STOP_ITERATION = 1
+
+
+class GrpcStatus(IntEnum):
+    """Status codes of gRPC. `grpc_status_code` of the ABI."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
 class BufferType(IntEnum):
     """Buffers that the host lends to the plugin. `proxy_buffer_type_t` of the ABI."""
 

@@ -6,18 +6,16 @@ import re
 from dataclasses import MISSING, Field
 from datetime import timedelta
 from types import NoneType
-from typing import Any, TypeAlias
+from typing import Any
 
 from pywasm_filter.sdk.configuration_json import Object
 from pywasm_filter.sdk.configuration_problems import Problems, join_words, member_path, one_line, quote, show, suggest
 
 _MAX_EXACT = 1 << 53
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _AMOUNT = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _DURATION = re.compile(rf"(?:({_AMOUNT})h)?(?:({_AMOUNT})m)?(?:({_AMOUNT})s)?(?:({_AMOUNT})ms)?(?:({_AMOUNT})us)?\Z")
 _MICROSECONDS = (3_600_000_000, 60_000_000, 1_000_000, 1_000, 1)
-
-Kinds: TypeAlias = tuple[type[Any], ...]
 
 
 class Reader:
@@ -26,7 +24,7 @@ class Reader:
     expected: str = ""
     """What it reads, in words."""
 
-    accepts: Kinds = ()
+    accepts: tuple[type[Any], ...] = ()
     """The Python types of the JSON values that it reads."""
 
     hashable: bool = True
@@ -47,7 +45,7 @@ class AnyReader(Reader):
     """Whatever JSON has: None, bool, int, float, str, list and dict."""
 
     expected = "a number in range"  # the only thing that it can miss
-    accepts: Kinds = (NoneType, bool, int, float, str, list, Object)
+    accepts = (NoneType, bool, int, float, str, list, Object)
     hashable = False
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
@@ -64,21 +62,21 @@ class NoneReader(Reader):
     """None."""
 
     expected = "null"
-    accepts: Kinds = (NoneType,)
+    accepts = (NoneType,)
 
 
 class BoolReader(Reader):
     """bool."""
 
     expected = "true or false"
-    accepts: Kinds = (bool,)
+    accepts = (bool,)
 
 
 class IntReader(Reader):
     """int; 1e+15 as well, for so does Envoy write the large integers of its own configuration."""
 
     expected = "an integer"
-    accepts: Kinds = (int, float)
+    accepts = (int, float)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         if isinstance(value, int):
@@ -93,7 +91,7 @@ class FloatReader(Reader):
     """float; integers become floats."""
 
     expected = "a number in range"
-    accepts: Kinds = (int, float)
+    accepts = (int, float)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         try:
@@ -107,7 +105,7 @@ class TextReader(Reader):
     """str, without lone surrogates."""
 
     expected = "a string"
-    accepts: Kinds = (str,)
+    accepts = (str,)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         _check_text(value, path, problems)
@@ -118,7 +116,7 @@ class BytesReader(Reader):
     """bytes: a text's UTF-8."""
 
     expected = "a string"
-    accepts: Kinds = (str,)
+    accepts = (str,)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         _check_text(value, path, problems)
@@ -134,7 +132,7 @@ class DurationReader(Reader):
     """timedelta: a number of seconds, or amounts with the units h, m, s, ms and us in this order."""
 
     expected = 'a duration such as "250ms"'
-    accepts: Kinds = (int, float, str)
+    accepts = (int, float, str)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         try:
@@ -164,7 +162,7 @@ class PatternReader(Reader):
     """A compiled regular expression."""
 
     expected = "a regular expression"
-    accepts: Kinds = (str,)
+    accepts = (str,)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         try:
@@ -202,7 +200,7 @@ class ArrayReader(Reader):
     """Any number of items of one type, as a list or a tuple."""
 
     expected = "an array"
-    accepts: Kinds = (list,)
+    accepts = (list,)
 
     def __init__(self, item: Reader, container: type[Any]) -> None:
         self._item = item
@@ -219,7 +217,7 @@ class SetReader(Reader):
     """Items of one type, none twice, as a set or a frozenset."""
 
     expected = "an array"
-    accepts: Kinds = (list,)
+    accepts = (list,)
 
     def __init__(self, item: Reader, container: type[Any]) -> None:
         self._item = item
@@ -241,7 +239,7 @@ class SetReader(Reader):
 class TupleReader(Reader):
     """As many items as there are types, as a tuple."""
 
-    accepts: Kinds = (list,)
+    accepts = (list,)
 
     def __init__(self, items: list[Reader]) -> None:
         self._items = items
@@ -260,7 +258,7 @@ class DictReader(Reader):
     """An object with any keys, as a dict."""
 
     expected = "an object"
-    accepts: Kinds = (Object,)
+    accepts = (Object,)
     hashable = False
 
     def __init__(self, key: Reader, item: Reader) -> None:
@@ -293,7 +291,7 @@ class DataclassReader(Reader):
     """An object whose members are the fields of a dataclass."""
 
     expected = "an object"
-    accepts: Kinds = (Object,)
+    accepts = (Object,)
 
     def __init__(self, cls: type[Any]) -> None:
         self._cls = cls
@@ -347,7 +345,7 @@ class TaggedReader(Reader):
     """An object that is one of several dataclasses; the value of one member tells which."""
 
     expected = "an object"
-    accepts: Kinds = (Object,)
+    accepts = (Object,)
 
     def __init__(self, key: str, tags: dict[DataclassReader, ChoiceReader]) -> None:
         self._key = key

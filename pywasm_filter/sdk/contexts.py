@@ -1,41 +1,42 @@
-"""The classes that a filter derives from: one root context a plugin, one HTTP context a request."""
+"""What all contexts have in common, and the root context: the plugin itself."""
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias
 
 from pywasm_filter.sdk import hostcalls
-from pywasm_filter.sdk.abi import Action, StreamType
+from pywasm_filter.sdk.callouts import CalloutError, HttpCallout, HttpResponse, send_http_call, tell_outcome
 from pywasm_filter.sdk.exceptions import host_error
-from pywasm_filter.sdk.headers import HeaderPairs, encode_headers
-from pywasm_filter.sdk.messages import Request, Response
+from pywasm_filter.sdk.failure_policy import FailureHandler, FailurePolicy
+from pywasm_filter.sdk.grpc import (
+    GrpcCallout,
+    GrpcStream,
+    open_grpc_stream,
+    send_grpc_call,
+)
+from pywasm_filter.sdk.headers import HeaderPairs
 from pywasm_filter.sdk.properties import Properties
+from pywasm_filter.sdk.tasks import CancelledError, Future, Scope, T, Task
+from pywasm_filter.sdk.timers import Timers, milliseconds, sleep_future
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    RootT = TypeVar("RootT", bound="RootContext", default="RootContext")
+    from pywasm_filter.sdk.http_context import HttpContext
+    from pywasm_filter.sdk.shared_queue import SharedQueue
+    from pywasm_filter.sdk.stream_context import StreamContext
+
+    ConfigT = TypeVar("ConfigT", default=None)
 else:
     from typing import TypeVar
 
-    RootT = TypeVar("RootT", bound="RootContext")
+    ConfigT = TypeVar("ConfigT")
 
-_NO_GRPC_STATUS = 0xFFFF_FFFF
-_LOWEST_STATUS, _HIGHEST_STATUS = 200, 999
+Background: TypeAlias = Coroutine[Any, Any, None] | None
+"""What callbacks return that the host expects nothing from: nothing, or a coroutine that goes on as a task."""
 
-
-class FailurePolicy(Enum):
-    """What happens to a stream when an exception leaves one of its callbacks. It is always logged first."""
-
-    FAIL_CLOSED = "fail_closed"
-    """Answer 500; where the response has begun, reset the stream."""
-
-    FAIL_OPEN = "fail_open"
-    """Let the stream pass, without any further callback of this filter."""
-
-    TRAP = "trap"
-    """Trap the VM: the proxy handles it by its own policy, and all streams of this VM fail with it."""
+_DEFAULT_TIMEOUT = 5.0
 
 
 class Context:
@@ -49,6 +50,7 @@ class Context:
 
     def __init__(self, context_id: int) -> None:
         self.context_id = context_id
+        self._scope: Scope | None = None
 
     def on_context_create(self) -> None:
         """The context begins: set up its state here. ABI: proxy_on_context_create."""
@@ -72,15 +74,193 @@ class Context:
         if status != 0:
             raise host_error("proxy_done", status)
 
+    def make_effective(self) -> None:
+        """Let hostcalls act for this context until the callback that is running returns.
 
-class RootContext(Context):
-    """The plugin itself: it reads the configuration and creates a context for each stream."""
+        The SDK does so by itself where an answer is awaited or comes to an `on_response`; a root context that keeps its
+        streams can use it to continue or to answer one of them. ABI: proxy_set_effective_context. Raises BadArgument
+        when the context has ended.
+        """
+        status = hostcalls.current.proxy_set_effective_context(self.context_id)
+        if status != 0:
+            raise host_error("proxy_set_effective_context", status)
+
+    # --- async ---
+
+    def create_task(self, coroutine: Coroutine[Any, Any, T]) -> Task[T]:
+        """Run a coroutine beside the callbacks; it ends with this context at the latest.
+
+        It begins at once, in the callback that is running, and goes on when what it awaits has come. An exception in it
+        that nobody awaits is handled as one of a callback. To outlive a stream, make it a task of the root:
+        `self.root.create_task(...)`.
+        """
+        task = Task(coroutine, self)
+        task._start_in_background()
+        return task
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, without holding up anything else. The root context's own tick is not disturbed.
+
+        ABI: proxy_set_tick_period_milliseconds. Raises ValueError for a time that is negative or longer than 49 days.
+        """
+        timer = sleep_future(self._plugin(), seconds)
+        try:
+            await timer
+        except CancelledError:
+            timer.cancel()
+            raise
+
+    async def http_call(
+        self,
+        cluster: str,
+        method: str,
+        path: str,
+        *,
+        headers: HeaderPairs = (),
+        body: bytes | str = b"",
+        trailers: HeaderPairs = (),
+        authority: str = "",
+        timeout: float = _DEFAULT_TIMEOUT,
+    ) -> HttpResponse:
+        """Send an HTTP request to a cluster of the proxy's and wait for the answer, whatever its status.
+
+        `authority` is the cluster's name by default. `timeout` is in seconds, to the millisecond. The stream is paused
+        meanwhile. ABI: proxy_http_call. Raises CalloutTimeout when no answer comes in time and CalloutFailed when none
+        can come: the cluster is unknown or has no healthy host, the connection is refused or reset; CancelledError when
+        the stream ends first; ValueError and TypeError as `HeaderMap` does.
+        """
+        callout = send_http_call(self, cluster, method, path, headers, body, trailers, authority, timeout)
+        try:
+            return await callout
+        except CancelledError:
+            callout.cancel()
+            raise
+
+    def start_http_call(
+        self,
+        cluster: str,
+        method: str,
+        path: str,
+        on_response: Callable[[HttpResponse], None],
+        *,
+        on_failure: Callable[[CalloutError], None] | None = None,
+        headers: HeaderPairs = (),
+        body: bytes | str = b"",
+        trailers: HeaderPairs = (),
+        authority: str = "",
+        timeout: float = _DEFAULT_TIMEOUT,
+    ) -> HttpCallout:
+        """As `http_call`, for callbacks that are not async: `on_response` gets the answer.
+
+        Return PAUSE, and call `continue_request` in `on_response`; hostcalls act for this context there. `on_failure`
+        gets CalloutTimeout or CalloutFailed; without it they are handled as an exception of the callback's. Neither is
+        called when the context ends first, nor after `cancel` of the callout that is returned. ABI: proxy_http_call.
+        """
+        callout = send_http_call(self, cluster, method, path, headers, body, trailers, authority, timeout)
+        self.create_task(tell_outcome(callout, on_response, on_failure))
+        return callout
+
+    async def grpc_call(
+        self,
+        cluster: str,
+        service: str,
+        method: str,
+        message: bytes,
+        *,
+        metadata: HeaderPairs = (),
+        timeout: float = _DEFAULT_TIMEOUT,
+    ) -> bytes:
+        """Make a unary gRPC call and wait for its answer: `await self.grpc_call("authz", "pkg.Service", "Method",
+        data)`.
+
+        `message` and the result are serialised messages; for metadata of the answer open a stream. `timeout` is in
+        seconds, over 0. ABI: proxy_grpc_call. Raises GrpcError when the call ends with a status other than OK, which is
+        DEADLINE_EXCEEDED at a timeout and UNAVAILABLE without a connection; CalloutFailed for an unknown cluster;
+        CancelledError when the stream ends first.
+        """
+        callout = send_grpc_call(self, cluster, service, method, message, metadata, timeout)
+        try:
+            return await callout
+        except CancelledError:
+            callout.cancel()
+            raise
+
+    def start_grpc_call(
+        self,
+        cluster: str,
+        service: str,
+        method: str,
+        message: bytes,
+        on_response: Callable[[bytes], None],
+        *,
+        on_failure: Callable[[CalloutError], None] | None = None,
+        metadata: HeaderPairs = (),
+        timeout: float = _DEFAULT_TIMEOUT,
+    ) -> GrpcCallout:
+        """As `grpc_call`, for callbacks that are not async; see `start_http_call`. ABI: proxy_grpc_call."""
+        callout = send_grpc_call(self, cluster, service, method, message, metadata, timeout)
+        self.create_task(tell_outcome(callout, on_response, on_failure))
+        return callout
+
+    def grpc_stream(self, cluster: str, service: str, method: str, *, metadata: HeaderPairs = ()) -> GrpcStream:
+        """Open a gRPC stream: send on it, and read with `async for message in stream`.
+
+        It is cancelled when this context ends first. ABI: proxy_grpc_stream. Raises CalloutFailed for an unknown
+        cluster.
+        """
+        return open_grpc_stream(self, cluster, service, method, metadata)
+
+    # --- for the SDK ---
+
+    def _plugin(self) -> RootContext[Any]:
+        """The root context that this one belongs to."""
+        raise NotImplementedError
+
+    def _fail_closed(self) -> None:
+        """End what the context stands for, after an exception."""
+
+    def _let_pass(self) -> None:
+        """Resume what the context's callbacks have paused."""
+
+    def _task_failed(self, error: BaseException) -> None:
+        self._plugin()._failures.task_failed(self, error)
+
+    def _enter_scope(self, future: Future[Any]) -> None:
+        if self._scope is None:
+            self._scope = Scope()
+        self._scope.enter(future)
+
+    def _end_scope(self) -> None:
+        if self._scope is not None:
+            self._scope.end()
+
+
+class RootContext(Context, Generic[ConfigT]):
+    """The plugin itself: it reads the configuration and creates a context for each stream.
+
+    Name a dataclass in brackets to have the configuration parsed and checked: `class Root(RootContext[Settings])`. It
+    is in `config` from `on_configure` on; a configuration that does not fit makes the proxy refuse the plugin, with a
+    line in its log that names the place and the reason.
+    """
 
     http_context: ClassVar[type[HttpContext[Any]] | None] = None
     """Class of the HTTP contexts; None when this root serves no HTTP streams."""
 
+    stream_context: ClassVar[type[StreamContext[Any]] | None] = None
+    """Class of the contexts of TCP connections; None when this root serves none."""
+
     failure_policy: ClassVar[FailurePolicy] = FailurePolicy.FAIL_CLOSED
     """What an exception in a stream's callback leads to."""
+
+    config: ConfigT
+    """The configuration, as the type in brackets has it."""
+
+    def __init__(self, context_id: int) -> None:
+        super().__init__(context_id)
+        self._failures = FailureHandler()
+        self._http_callouts: dict[int, HttpCallout] = {}
+        self._grpc_callouts: dict[int, GrpcCallout | GrpcStream] = {}
+        self._own_timers: Timers | None = None
 
     def on_vm_start(self, vm_configuration: bytes) -> bool:
         """The VM starts. False, or an exception, makes the host refuse it. ABI: proxy_on_vm_start."""
@@ -94,6 +274,29 @@ class RootContext(Context):
         """
         return True
 
+    def on_tick(self) -> Background:
+        """The tick period has passed; see `set_tick_period`. May be async. ABI: proxy_on_tick."""
+        return None
+
+    def on_queue_ready(self, queue: SharedQueue) -> Background:
+        """A queue that this VM has registered has a new item. May be async.
+
+        There is one call an item, but another VM may have taken it: `dequeue` may find nothing. ABI:
+        proxy_on_queue_ready.
+        """
+        return None
+
+    def on_foreign_function(self, function_id: int, arguments: bytes) -> None:
+        """A foreign function of the host calls back. ABI: proxy_on_foreign_function."""
+
+    def on_exception(self, error: BaseException, context: Context) -> FailurePolicy:
+        """An exception has left a callback or a task of `context`, and has been logged: say what happens next.
+
+        By default `failure_policy`. To answer otherwise than with an empty 500, send a local response from the stream's
+        context here and return FAIL_CLOSED.
+        """
+        return self.failure_policy
+
     def create_http_context(self, context_id: int) -> HttpContext[Any] | None:
         """The context of a new HTTP stream; None lets the stream pass untouched.
 
@@ -101,117 +304,24 @@ class RootContext(Context):
         """
         return None if self.http_context is None else self.http_context(context_id, self)
 
+    def create_stream_context(self, context_id: int) -> StreamContext[Any] | None:
+        """The context of a new TCP connection; None lets the connection pass untouched.
 
-class HttpContext(Context, Generic[RootT]):
-    """One HTTP exchange: a request and its response.
-
-    Name the root's class in brackets to have it typed: `class AddHeader(HttpContext["AddHeaderRoot"])`.
-    """
-
-    request: Final = Request()
-    """The request of this stream."""
-
-    response: Final = Response()
-    """The response of this stream."""
-
-    root: RootT
-    """The root context that created this one."""
-
-    def __init__(self, context_id: int, root: RootT) -> None:
-        super().__init__(context_id)
-        self.root = root
-
-    def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
-        """Request headers have arrived; `end_of_stream` tells that neither body nor trailers follow.
-
-        PAUSE holds the request until `continue_request` or a local response. In Envoy the body is held back as well,
-        and its callbacks do not come, unless the plugin's configuration has `allow_on_headers_stop_iteration: true`.
-        ABI: proxy_on_request_headers.
+        By default an instance of `stream_context`.
         """
-        return Action.CONTINUE
+        return None if self.stream_context is None else self.stream_context(context_id, self)
 
-    def on_request_body(self, body_size: int, end_of_stream: bool) -> Action:
-        """A part of the request body has arrived; `body_size` counts the bytes that `request.body` holds.
+    def set_tick_period(self, seconds: float) -> None:
+        """Have `on_tick` called every so many seconds, to the millisecond; 0 stops it.
 
-        PAUSE makes the host collect the body: the next call sees all of it so far. ABI: proxy_on_request_body.
+        ABI: proxy_set_tick_period_milliseconds. Raises ValueError for a negative period and one over 49 days.
         """
-        return Action.CONTINUE
+        self._timers().set_author_period(milliseconds(seconds, "a tick period"))
 
-    def on_request_trailers(self, num_trailers: int) -> Action:
-        """Request trailers have arrived. ABI: proxy_on_request_trailers."""
-        return Action.CONTINUE
+    def _plugin(self) -> RootContext[Any]:
+        return self
 
-    def on_request_metadata(self, num_elements: int) -> Action:
-        """HTTP/2 metadata has arrived from downstream. ABI: proxy_on_request_metadata."""
-        return Action.CONTINUE
-
-    def on_response_headers(self, num_headers: int, end_of_stream: bool) -> Action:
-        """Response headers have arrived, from upstream or of a local response. ABI: proxy_on_response_headers."""
-        return Action.CONTINUE
-
-    def on_response_body(self, body_size: int, end_of_stream: bool) -> Action:
-        """A part of the response body has arrived; `body_size` counts the bytes that `response.body` holds.
-
-        PAUSE makes the host collect the body: the next call sees all of it so far. ABI: proxy_on_response_body.
-        """
-        return Action.CONTINUE
-
-    def on_response_trailers(self, num_trailers: int) -> Action:
-        """Response trailers have arrived. ABI: proxy_on_response_trailers."""
-        return Action.CONTINUE
-
-    def on_response_metadata(self, num_elements: int) -> Action:
-        """HTTP/2 metadata has arrived from upstream. ABI: proxy_on_response_metadata."""
-        return Action.CONTINUE
-
-    def send_local_response(
-        self,
-        status: int,
-        *,
-        headers: HeaderPairs = (),
-        body: bytes | str = b"",
-        details: str = "",
-        grpc_status: int | None = None,
-    ) -> Action:
-        """Answer downstream from here; upstream gets nothing, or nothing more.
-
-        The host sends it when the callback returns, through the response callbacks of this filter. Only the first
-        answer of a stream counts. `status` is 200 to 999. `details` shows as `%RESPONSE_CODE_DETAILS%` in Envoy's
-        access log. `grpc_status` is for gRPC clients; by default the host derives it from `status`. Text bodies are
-        sent as UTF-8.
-
-        Returns PAUSE, so that a callback can end with `return self.send_local_response(403)`.
-        ABI: proxy_send_local_response. Raises HostError; ValueError for a status that no client could read, and for
-        headers as `HeaderMap` does.
-        """
-        if not _LOWEST_STATUS <= status <= _HIGHEST_STATUS:
-            raise ValueError(f"a response has a status from {_LOWEST_STATUS} to {_HIGHEST_STATUS}, not {status}")
-        result = hostcalls.current.proxy_send_local_response(
-            int(status),
-            details.encode("utf-8", "surrogateescape"),
-            body.encode("utf-8") if isinstance(body, str) else body,
-            encode_headers(headers),
-            _NO_GRPC_STATUS if grpc_status is None else grpc_status,
-        )
-        if result != 0:
-            raise host_error("proxy_send_local_response", result)
-        return Action.PAUSE
-
-    def continue_request(self) -> None:
-        """Resume the request that a callback paused. ABI: proxy_continue_stream."""
-        self._continue(StreamType.HTTP_REQUEST)
-
-    def continue_response(self) -> None:
-        """Resume the response that a callback paused. ABI: proxy_continue_stream."""
-        self._continue(StreamType.HTTP_RESPONSE)
-
-    def reset(self) -> None:
-        """Reset the stream: the client sees the exchange broken off. ABI: proxy_close_stream."""
-        status = hostcalls.current.proxy_close_stream(StreamType.HTTP_REQUEST)
-        if status != 0:
-            raise host_error("proxy_close_stream", status)
-
-    def _continue(self, stream_type: StreamType) -> None:
-        status = hostcalls.current.proxy_continue_stream(stream_type)
-        if status != 0:
-            raise host_error("proxy_continue_stream", status)
+    def _timers(self) -> Timers:
+        if self._own_timers is None:
+            self._own_timers = Timers()
+        return self._own_timers

@@ -15,7 +15,7 @@ T = TypeVar("T")
 Text: TypeAlias = str | bytes
 """A header name or value: text, or the bytes themselves."""
 
-HeaderPairs: TypeAlias = "HeaderMap | Mapping[str, Text] | Iterable[tuple[Text, Text]]"
+HeaderPairs: TypeAlias = "ReadableHeaders | Mapping[str, Text] | Iterable[tuple[Text, Text]]"
 """Headers as a mapping, or as pairs where a name may occur more than once."""
 
 _NAME_BYTES = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
@@ -65,22 +65,119 @@ def encode_headers(headers: HeaderPairs) -> bytes:
 
     Raises TypeError and ValueError as `encode_name`, `encode_value` and `encode_pairs` do.
     """
-    return encode_pairs([(encode_name(name), encode_value(value)) for name, value in _items(headers)])
+    return encode_pairs([(encode_name(name), encode_value(value)) for name, value in header_items(headers)])
 
 
-def _items(headers: HeaderPairs) -> Iterable[tuple[Text, Text]]:
-    return headers.items() if isinstance(headers, (HeaderMap, Mapping)) else headers
+def header_items(headers: HeaderPairs) -> Iterable[tuple[Text, Text]]:
+    """The pairs of headers in any form."""
+    return headers.items() if isinstance(headers, (ReadableHeaders, Mapping)) else headers
 
 
-class HeaderMap:
+class ReadableHeaders:
+    """Headers to be read: ordered, case-insensitive, one name may have several values.
+
+    Names and values are str; bytes that are not UTF-8 show as lone surrogates (PEP 383). `raw` has the bytes.
+    Iteration, `len` and `items` count each value of a repeated name.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, name: Text) -> str:
+        """First value of `name`, or KeyError."""
+        value = self.get_bytes(name)
+        if value is None:
+            raise KeyError(name)
+        return decode(value)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, (str, bytes)) and self.get_bytes(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self._pairs())
+
+    def get_bytes(self, name: Text) -> bytes | None:
+        """First value of `name` as bytes, None if there is none."""
+        wanted = encode_name(name)
+        for key, value in self._pairs():
+            if key == wanted:
+                return value
+        return None
+
+    @overload
+    def get(self, name: Text) -> str | None: ...
+
+    @overload
+    def get(self, name: Text, default: T) -> str | T: ...
+
+    def get(self, name: Text, default: object = None) -> object:
+        """First value of `name`, `default` if there is none."""
+        value = self.get_bytes(name)
+        return default if value is None else decode(value)
+
+    def getall(self, name: Text) -> list[str]:
+        """All values of `name` in order; empty if there is none."""
+        wanted = encode_name(name)
+        return [decode(value) for key, value in self._pairs() if key.lower() == wanted]
+
+    def keys(self) -> list[str]:
+        """All names in order, a repeated one as often as it has values."""
+        return [decode(name) for name, _ in self._pairs()]
+
+    def values(self) -> list[str]:
+        """All values in order."""
+        return [decode(value) for _, value in self._pairs()]
+
+    def items(self) -> list[tuple[str, str]]:
+        """All pairs in order, duplicates included."""
+        return [(decode(name), decode(value)) for name, value in self._pairs()]
+
+    def _pairs(self) -> list[tuple[bytes, bytes]]:
+        raise NotImplementedError
+
+
+class Headers(ReadableHeaders):
+    """Headers of an answer to a callout. They stay as they are, and are valid at any time."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: list[tuple[bytes, bytes]]) -> None:
+        self._entries = entries
+
+    def __repr__(self) -> str:
+        return f"Headers({self.items()!r})"
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """All pairs as bytes, in order."""
+        return list(self._entries)
+
+    def _pairs(self) -> list[tuple[bytes, bytes]]:
+        return self._entries
+
+
+def read_map(map_type: MapType) -> Headers:
+    """All that a map of the host holds now. ABI: proxy_get_header_map_pairs. Raises HostError."""
+    return Headers(_read_pairs(map_type))
+
+
+def _read_pairs(map_type: int) -> list[tuple[bytes, bytes]]:
+    status, data = hostcalls.current.proxy_get_header_map_pairs(map_type)
+    if status != 0:
+        raise host_error("proxy_get_header_map_pairs", status)
+    return decode_pairs(data)
+
+
+class HeaderMap(ReadableHeaders):
     """A map of the current stream: ordered, case-insensitive, one name may have several values.
 
     It reads and writes through the host at each access and holds no copy. It is valid while the host lends the map:
     from the callback in which the message arrives until that callback returns CONTINUE, and read-only in `on_log`.
     Outside of that, reading finds nothing or raises `BadArgument`, and writing raises `BadArgument`.
 
-    Names and values are str; bytes that are not UTF-8 show as lone surrogates (PEP 383) and are given back unchanged.
-    `raw` has the bytes. Iteration, `len` and `items` count each value of a repeated name. All that takes a name or a
+    Bytes that are not UTF-8 show as lone surrogates (PEP 383) and are given back unchanged. All that takes a name or a
     value raises TypeError for anything but str and bytes, and ValueError for a name that HTTP does not allow and for
     CR, LF and NUL in a value.
     """
@@ -89,13 +186,6 @@ class HeaderMap:
 
     def __init__(self, map_type: MapType) -> None:
         self._type = int(map_type)
-
-    def __getitem__(self, name: Text) -> str:
-        """First value of `name`, or KeyError. ABI: proxy_get_header_map_value."""
-        value = self.get_bytes(name)
-        if value is None:
-            raise KeyError(name)
-        return decode(value)
 
     def __setitem__(self, name: Text, value: Text) -> None:
         """Set `name` to this one value. ABI: proxy_replace_header_map_value."""
@@ -109,15 +199,6 @@ class HeaderMap:
             raise KeyError(name)
         self.discard(name)
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, (str, bytes)) and self.get_bytes(name) is not None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([decode(name) for name, _ in self.raw])
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
     def __repr__(self) -> str:
         return f"<HeaderMap {MapType(self._type).name}>"
 
@@ -129,22 +210,6 @@ class HeaderMap:
         if status == Status.NOT_FOUND:
             return None
         raise host_error("proxy_get_header_map_value", status)
-
-    @overload
-    def get(self, name: Text) -> str | None: ...
-
-    @overload
-    def get(self, name: Text, default: T) -> str | T: ...
-
-    def get(self, name: Text, default: object = None) -> object:
-        """First value of `name`, `default` if there is none. ABI: proxy_get_header_map_value."""
-        value = self.get_bytes(name)
-        return default if value is None else decode(value)
-
-    def getall(self, name: Text) -> list[str]:
-        """All values of `name` in order; empty if there is none. ABI: proxy_get_header_map_pairs."""
-        wanted = encode_name(name)
-        return [decode(value) for key, value in self.raw if key.lower() == wanted]
 
     def add(self, name: Text, value: Text) -> None:
         """Append a value, keeping those that `name` has. ABI: proxy_add_header_map_value."""
@@ -183,7 +248,7 @@ class HeaderMap:
     def update(self, headers: HeaderPairs) -> None:
         """Set each name to its value; the values of a name that occurs more than once in `headers` are all kept."""
         seen: set[bytes] = set()
-        for name, value in _items(headers):
+        for name, value in header_items(headers):
             key = encode_name(name)
             if key in seen:
                 self.add(key, value)
@@ -191,31 +256,27 @@ class HeaderMap:
                 self[key] = value
                 seen.add(key)
 
-    def keys(self) -> list[str]:
-        """All names in order, a repeated one as often as it has values."""
-        return [decode(name) for name, _ in self.raw]
-
-    def values(self) -> list[str]:
-        """All values in order."""
-        return [decode(value) for _, value in self.raw]
-
-    def items(self) -> list[tuple[str, str]]:
-        """All pairs in order, duplicates included. ABI: proxy_get_header_map_pairs."""
-        return [(decode(name), decode(value)) for name, value in self.raw]
-
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
         """All pairs as bytes, in order. Assigning replaces the whole map, by at most 1024 pairs and 1 MiB.
 
         ABI: proxy_get_header_map_pairs, proxy_set_header_map_pairs.
         """
-        status, data = hostcalls.current.proxy_get_header_map_pairs(self._type)
-        if status != 0:
-            raise host_error("proxy_get_header_map_pairs", status)
-        return decode_pairs(data)
+        return self._pairs()
 
     @raw.setter
     def raw(self, pairs: list[tuple[bytes, bytes]]) -> None:
         status = hostcalls.current.proxy_set_header_map_pairs(self._type, encode_headers(pairs))
         if status != 0:
             raise host_error("proxy_set_header_map_pairs", status)
+
+    @property
+    def byte_size(self) -> int:
+        """Bytes of all names and values, without reading them. ABI: proxy_get_header_map_size."""
+        status, size = hostcalls.current.proxy_get_header_map_size(self._type)
+        if status != 0:
+            raise host_error("proxy_get_header_map_size", status)
+        return size
+
+    def _pairs(self) -> list[tuple[bytes, bytes]]:
+        return _read_pairs(self._type)

@@ -10,6 +10,7 @@ from typing import Any, TextIO, TypeAlias, cast
 
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.abi import LogLevel
+from pywasm_filter.sdk.exceptions import host_error
 from pywasm_filter.sdk.failures import format_exception, source_name
 
 _ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]"
@@ -18,6 +19,17 @@ _ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType |
 def log(level: LogLevel, message: str) -> None:
     """Write a message to the proxy's log. Text that is not valid Unicode is written with escapes. ABI: proxy_log."""
     hostcalls.current.proxy_log(level, message.encode("utf-8", "backslashreplace"))
+
+
+def log_level() -> LogLevel:
+    """The level below which the proxy drops messages; worth asking before costly ones are put together.
+
+    ABI: proxy_get_log_level. Raises HostError.
+    """
+    status, level = hostcalls.current.proxy_get_log_level()
+    if status != 0:
+        raise host_error("proxy_get_log_level", status)
+    return LogLevel(level)
 
 
 def proxy_level(level: int) -> LogLevel:

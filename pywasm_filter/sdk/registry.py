@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
-from pywasm_filter.sdk.contexts import HttpContext, RootContext
+from pywasm_filter.sdk.abi import LogLevel
+from pywasm_filter.sdk.contexts import RootContext
+from pywasm_filter.sdk.exceptions import ConfigurationError
+from pywasm_filter.sdk.http_context import HttpContext
+from pywasm_filter.sdk.output import log
+from pywasm_filter.sdk.stream_context import StreamContext
+
+Parse: TypeAlias = Callable[[bytes], object]
 
 
 class RegistrationError(Exception):
@@ -16,9 +24,10 @@ class Registry:
     """Root context classes by root_id."""
 
     def __init__(self) -> None:
-        self.roots: dict[str, type[RootContext]] = {}
+        self.roots: dict[str, type[RootContext[Any]]] = {}
+        self._parsers: dict[type[RootContext[Any]], Parse | None] = {}
 
-    def add(self, root: type[RootContext], root_id: str) -> None:
+    def add(self, root: type[RootContext[Any]], root_id: str) -> None:
         """Offer `root` under `root_id`.
 
         Raises RegistrationError for a class that is no RootContext and for a root_id that is taken.
@@ -31,7 +40,7 @@ class Registry:
             )
         self.roots[root_id] = root
 
-    def find(self, root_id: str) -> type[RootContext] | None:
+    def find(self, root_id: str) -> type[RootContext[Any]] | None:
         """The class for the root_id in the proxy's configuration.
 
         A root registered without an id serves every id; a root that is the only one serves the empty id.
@@ -41,11 +50,53 @@ class Registry:
             return next(iter(self.roots.values()))
         return found
 
+    def prepare_configurations(self) -> None:
+        """Find out what the configurations are read into. Raises RegistrationError for a type that cannot be read."""
+        for root in self.roots.values():
+            self._parsers[root] = _parser(root)
+
+    def configure(self, root: RootContext[Any], configuration: bytes) -> bool:
+        """Give a root context its `config`. False, and a line in the log, when the configuration does not fit."""
+        parse = self._parsers.get(type(root))
+        if parse is None:
+            return True
+        try:
+            root.config = parse(configuration)
+        except ConfigurationError as error:
+            log(LogLevel.ERROR, str(error))
+            return False
+        return True
+
+
+def serves_http(root: type[RootContext[Any]]) -> bool:
+    """Whether a root context creates HTTP contexts."""
+    return root.http_context is not None or root.create_http_context is not RootContext.create_http_context
+
+
+def serves_tcp(root: type[RootContext[Any]]) -> bool:
+    """Whether a root context creates contexts of TCP connections."""
+    return root.stream_context is not None or root.create_stream_context is not RootContext.create_stream_context
+
+
+def _parser(root: type[RootContext[Any]]) -> Parse | None:
+    generic = [cls for cls in root.__mro__ if issubclass(cls, RootContext) and cls is not RootContext]
+    if not any("__orig_bases__" in cls.__dict__ for cls in generic):
+        return None
+    # Imported by filters that use it: it needs much of the standard library.
+    from pywasm_filter.sdk.configuration import ConfigurationParser
+    from pywasm_filter.sdk.type_arguments import configuration_type
+
+    try:
+        target = configuration_type(root)
+        return None if target is None else ConfigurationParser(target).parse
+    except (TypeError, NameError) as error:
+        raise RegistrationError(f"the configuration of {root.__name__} cannot be read: {error}") from error
+
 
 _collecting: Registry | None = None
 
 
-def register_root_context(root: type[RootContext], root_id: str = "") -> None:
+def register_root_context(root: type[RootContext[Any]], root_id: str = "") -> None:
     """Offer a root context under the `root_id` that the proxy's configuration names.
 
     Call it at the top level of the filter's module. A module may register several; they share one VM. A module that
@@ -76,39 +127,55 @@ def finish_collecting(registry: Registry, module: ModuleType) -> None:
         _check_served(registry, module)
     else:
         registry.add(_implied_root(module), "")
+    registry.prepare_configurations()
 
 
 def _check_served(registry: Registry, module: ModuleType) -> None:
-    https: list[type[HttpContext[Any]]] = _leaf_classes(module, HttpContext)
-    if https and not any(_serves_http(root) for root in registry.roots.values()):
+    roots = list(registry.roots.values())
+    https = _leaf_classes(module, HttpContext)
+    if https and not any(serves_http(root) for root in roots):
         raise RegistrationError(
             f"no registered root context creates {_names(https)}; set http_context = {https[0].__name__} in its class"
         )
+    streams = _leaf_classes(module, StreamContext)
+    if streams and not any(serves_tcp(root) for root in roots):
+        raise RegistrationError(
+            f"no registered root context creates {_names(streams)}; set stream_context = {streams[0].__name__} in its "
+            "class"
+        )
 
 
-def _serves_http(root: type[RootContext]) -> bool:
-    return root.http_context is not None or root.create_http_context is not RootContext.create_http_context
-
-
-def _implied_root(module: ModuleType) -> type[RootContext]:
-    roots: list[type[RootContext]] = _leaf_classes(module, RootContext)
-    https: list[type[HttpContext[Any]]] = _leaf_classes(module, HttpContext)
+def _implied_root(module: ModuleType) -> type[RootContext[Any]]:
+    roots = _leaf_classes(module, RootContext)
     if len(roots) > 1:
         raise RegistrationError(
             f"{_names(roots)} are all root contexts; say which to use, and under which root_id, with "
             "register_root_context(TheClass, 'root_id')"
         )
-    if roots and (_serves_http(roots[0]) or not https):
-        return roots[0]
-    if len(https) > 1:
+    https = _leaf_classes(module, HttpContext)
+    streams = _leaf_classes(module, StreamContext)
+    if not roots and not https and not streams:
         raise RegistrationError(
-            f"{_names(https)} are all HTTP contexts; give each a RootContext with http_context = TheClass and register "
+            "no subclass of HttpContext, StreamContext or RootContext in the module; a filter needs one"
+        )
+    base: type[RootContext[Any]] = roots[0] if roots else RootContext
+    served: dict[str, object] = {}
+    if not serves_http(base) and https:
+        served["http_context"] = _only(https, "HTTP contexts", "http_context")
+    if not serves_tcp(base) and streams:
+        served["stream_context"] = _only(streams, "stream contexts", "stream_context")
+    if roots and not served:
+        return base
+    return type(base.__name__, (base,), {"__module__": module.__name__, **served})
+
+
+def _only(classes: list[type[Any]], what: str, attribute: str) -> type[Any]:
+    if len(classes) > 1:
+        raise RegistrationError(
+            f"{_names(classes)} are all {what}; give each a RootContext with {attribute} = TheClass and register "
             "that with register_root_context(TheRoot, 'root_id')"
         )
-    if not https:
-        raise RegistrationError("no subclass of HttpContext or RootContext in the module; a filter needs one")
-    base = roots[0] if roots else RootContext
-    return type(base.__name__, (base,), {"http_context": https[0], "__module__": module.__name__})
+    return classes[0]
 
 
 def _leaf_classes(module: ModuleType, base: type[Any]) -> list[type[Any]]:

@@ -2,68 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from enum import IntEnum
 from typing import Any
 
-from pywasm_filter.sdk import hostcalls
-from pywasm_filter.sdk.abi import Action, BufferType, LogLevel
+from pywasm_filter.sdk.abi import (
+    Action,
+    BufferType,
+    FilterDataStatus,
+    FilterHeadersStatus,
+    FilterMetadataStatus,
+    FilterStatus,
+    FilterTrailersStatus,
+    LogLevel,
+    MapType,
+    PeerType,
+)
 from pywasm_filter.sdk.body import read_buffer
-from pywasm_filter.sdk.contexts import Context, FailurePolicy, HttpContext, RootContext
-from pywasm_filter.sdk.failures import describe
+from pywasm_filter.sdk.callouts import complete_http_call
+from pywasm_filter.sdk.contexts import Context, RootContext
+from pywasm_filter.sdk.failure_policy import FailureHandler
+from pywasm_filter.sdk.flow import start_async_http, start_async_network
+from pywasm_filter.sdk.grpc import GrpcStream, close_message, complete_grpc_message, grpc_metadata
+from pywasm_filter.sdk.http_context import HttpContext
 from pywasm_filter.sdk.output import finish_lines, log
 from pywasm_filter.sdk.properties import Properties
-from pywasm_filter.sdk.registry import Registry
-
-CALLBACKS = (
-    "proxy_on_context_create",
-    "proxy_on_vm_start",
-    "proxy_on_configure",
-    "proxy_on_request_headers",
-    "proxy_on_request_body",
-    "proxy_on_request_trailers",
-    "proxy_on_request_metadata",
-    "proxy_on_response_headers",
-    "proxy_on_response_body",
-    "proxy_on_response_trailers",
-    "proxy_on_response_metadata",
-    "proxy_on_done",
-    "proxy_on_log",
-    "proxy_on_delete",
-)
-"""Callbacks of the ABI that `Vm` answers."""
-
-HOSTCALLS = (
-    "proxy_log",
-    "proxy_done",
-    "proxy_get_buffer_bytes",
-    "proxy_get_buffer_status",
-    "proxy_set_buffer_bytes",
-    "proxy_get_header_map_pairs",
-    "proxy_set_header_map_pairs",
-    "proxy_get_header_map_value",
-    "proxy_add_header_map_value",
-    "proxy_replace_header_map_value",
-    "proxy_remove_header_map_value",
-    "proxy_continue_stream",
-    "proxy_close_stream",
-    "proxy_send_local_response",
-    "proxy_get_property",
-    "proxy_set_property",
-)
-"""Hostcalls of the ABI that the SDK can make."""
+from pywasm_filter.sdk.registry import Registry, serves_http, serves_tcp
+from pywasm_filter.sdk.shared_queue import SharedQueue
+from pywasm_filter.sdk.statuses import stream_status, success
+from pywasm_filter.sdk.stream_context import StreamContext
+from pywasm_filter.sdk.tasks import run_ready
 
 _CONTINUE = 0
-_PAUSE = 1
-_NO_GRPC_STATUS = 0xFFFF_FFFF
 
 
-class _BrokenContext(HttpContext[RootContext]):
+class _BrokenHttpContext(HttpContext[Any]):
     """Stands for a stream whose context could not be created: it fails at the first callback."""
 
-    def __init__(self, context_id: int, root: RootContext, error: BaseException) -> None:
+    def __init__(self, context_id: int, root: RootContext[Any], error: BaseException) -> None:
         super().__init__(context_id, root)
         self._error = error
 
     def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+        raise self._error
+
+
+class _BrokenStreamContext(StreamContext[Any]):
+    """Stands for a connection whose context could not be created: it fails at the first callback."""
+
+    def __init__(self, context_id: int, root: RootContext[Any], error: BaseException) -> None:
+        super().__init__(context_id, root)
+        self._error = error
+
+    def on_new_connection(self) -> Action:
         raise self._error
 
 
@@ -77,35 +68,36 @@ class _UnknownRoot(RootContext):
         return False
 
 
-def _action(result: Any, callback: str) -> int:
-    # Not any int: True would pause the stream, and the host traps on numbers that it does not know.
-    if isinstance(result, Action):
-        return int(result)
-    raise TypeError(f"{callback} returned {result!r}; return Action.CONTINUE or Action.PAUSE")
-
-
-def _success(result: Any, callback: str) -> int:
-    if isinstance(result, bool):
-        return int(result)
-    raise TypeError(f"{callback} returned {result!r}; return True or False")
-
-
 def _where(context: Context, callback: str) -> str:
-    if isinstance(context, _BrokenContext):
+    if isinstance(context, _BrokenHttpContext):
         return f"the creation of an HTTP context of {type(context.root).__name__}"
+    if isinstance(context, _BrokenStreamContext):
+        return f"the creation of a stream context of {type(context.root).__name__}"
     return f"{type(context).__name__}.{callback}"
 
 
-def _check_root(root: RootContext, context_id: int) -> None:
-    if getattr(root, "context_id", None) != context_id:
+def _check_root(root: RootContext[Any], context_id: int) -> None:
+    if getattr(root, "context_id", None) != context_id or getattr(root, "_failures", None) is None:
         raise TypeError(f"{type(root).__name__}.__init__ must call super().__init__(context_id)")
 
 
-def _check_stream(stream: object, context_id: int, root: RootContext) -> None:
+def _check_http(stream: object, context_id: int, root: RootContext[Any]) -> None:
     if not isinstance(stream, HttpContext):
         raise TypeError(
             f"{type(root).__name__}.create_http_context returned {stream!r}; return an instance of an HttpContext"
         )
+    _check_stream(stream, context_id, root)
+
+
+def _check_connection(stream: object, context_id: int, root: RootContext[Any]) -> None:
+    if not isinstance(stream, StreamContext):
+        raise TypeError(
+            f"{type(root).__name__}.create_stream_context returned {stream!r}; return an instance of a StreamContext"
+        )
+    _check_stream(stream, context_id, root)
+
+
+def _check_stream(stream: Context, context_id: int, root: RootContext[Any]) -> None:
     if getattr(stream, "context_id", None) != context_id or getattr(stream, "root", None) is not root:
         raise TypeError(f"{type(stream).__name__}.__init__ must call super().__init__(context_id, root)")
 
@@ -119,10 +111,11 @@ class Vm:
 
     def __init__(self, registry: Registry, passing: tuple[type[BaseException], ...] = ()) -> None:
         self._registry = registry
-        self._passing = passing
-        self._roots: dict[int, RootContext] = {}
-        self._streams: dict[int, HttpContext[Any]] = {}
-        self._failed: set[int] = set()
+        self._failures = FailureHandler(passing)
+        self._roots: dict[int, RootContext[Any]] = {}
+        self._https: dict[int, HttpContext[Any]] = {}
+        self._connections: dict[int, StreamContext[Any]] = {}
+        self._undecided: dict[int, RootContext[Any]] = {}
 
     # --- lifecycle ---
 
@@ -130,8 +123,17 @@ class Vm:
         """A root context when there is no parent, a stream of that root otherwise."""
         if parent_context_id == 0:
             self._create_root(context_id)
-        else:
-            self._create_stream(context_id, parent_context_id)
+            return
+        root = self._roots.get(parent_context_id)
+        if root is None:
+            return
+        if serves_http(type(root)):
+            if serves_tcp(type(root)):
+                self._undecided[context_id] = root  # its first callback will tell
+            else:
+                self._create_http(context_id, root)
+        elif serves_tcp(type(root)):
+            self._create_connection(context_id, root)
 
     def proxy_on_vm_start(self, context_id: int, configuration_size: int) -> int:
         """1 when the root context agrees to start."""
@@ -140,9 +142,9 @@ class Vm:
             return 0
         try:
             configuration = read_buffer(BufferType.VM_CONFIGURATION, 0, configuration_size)
-            return _success(root.on_vm_start(configuration), "on_vm_start")
+            return success(root.on_vm_start(configuration), "on_vm_start")
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
-            return self._root_failed(root, "on_vm_start", error)
+            return self._failures.root_failed(root, _where(root, "on_vm_start"), error)
 
     def proxy_on_configure(self, context_id: int, configuration_size: int) -> int:
         """1 when the root context accepts its configuration."""
@@ -151,19 +153,22 @@ class Vm:
             return 0
         try:
             configuration = read_buffer(BufferType.PLUGIN_CONFIGURATION, 0, configuration_size)
-            return _success(root.on_configure(configuration), "on_configure")
+            if not self._registry.configure(root, configuration):
+                return 0
+            return success(root.on_configure(configuration), "on_configure")
         except BaseException as error:  # noqa: BLE001
-            return self._root_failed(root, "on_configure", error)
+            return self._failures.root_failed(root, _where(root, "on_configure"), error)
 
     def proxy_on_done(self, context_id: int) -> int:
         """0 when the context defers its end."""
         context = self._context(context_id)
         if context is None:
             return 1
+        self._end_tasks(context)
         try:
-            return _success(context.on_done(), "on_done")
+            return success(context.on_done(), "on_done")
         except BaseException as error:  # noqa: BLE001
-            self._report(_where(context, "on_done"), error)
+            self._failures.report(_where(context, "on_done"), error)
             return 1
 
     def proxy_on_log(self, context_id: int) -> None:
@@ -171,116 +176,368 @@ class Vm:
         context = self._context(context_id)
         if context is None:
             return
+        self._end_tasks(context)
         try:
             context.on_log()
         except BaseException as error:  # noqa: BLE001
-            self._report(_where(context, "on_log"), error)
+            self._failures.report(_where(context, "on_log"), error)
 
     def proxy_on_delete(self, context_id: int) -> None:
         """Forget the context."""
         context = self._context(context_id)
         self._roots.pop(context_id, None)
-        self._streams.pop(context_id, None)
-        self._failed.discard(context_id)
+        self._https.pop(context_id, None)
+        self._connections.pop(context_id, None)
+        self._undecided.pop(context_id, None)
+        self._failures.failed.discard(context_id)
         if context is None:
             return
         try:
+            if context._scope is not None:
+                context._end_scope()
+                run_ready()  # what waited for its tasks
             context.on_delete()
         except BaseException as error:  # noqa: BLE001
-            self._report(_where(context, "on_delete"), error)
+            self._failures.report(_where(context, "on_delete"), error)
         finish_lines()
+
+    # --- the root context ---
+
+    def proxy_on_tick(self, context_id: int) -> None:
+        """The tick period has passed: the author's, or that of a sleep."""
+        root = self._roots.get(context_id)
+        if root is None:
+            return
+        try:
+            if root._timers().tick():
+                self._background(root, root.on_tick(), "on_tick")
+            run_ready()
+        except BaseException as error:  # noqa: BLE001
+            self._failures.root_failed(root, _where(root, "on_tick"), error)
+
+    def proxy_on_queue_ready(self, context_id: int, queue_id: int) -> None:
+        """A queue has an item."""
+        root = self._roots.get(context_id)
+        if root is None:
+            return
+        try:
+            self._background(root, root.on_queue_ready(SharedQueue(queue_id)), "on_queue_ready")
+        except BaseException as error:  # noqa: BLE001
+            self._failures.root_failed(root, _where(root, "on_queue_ready"), error)
+
+    def proxy_on_foreign_function(self, context_id: int, function_id: int, arguments_size: int) -> None:
+        """A foreign function calls back."""
+        root = self._roots.get(context_id)
+        if root is None:
+            return
+        try:
+            root.on_foreign_function(function_id, read_buffer(BufferType.FOREIGN_FUNCTION_ARGUMENTS, 0, arguments_size))
+        except BaseException as error:  # noqa: BLE001
+            self._failures.root_failed(root, _where(root, "on_foreign_function"), error)
+
+    # --- answers to callouts ---
+
+    def proxy_on_http_call_response(
+        self, context_id: int, call_id: int, num_headers: int, body_size: int, num_trailers: int
+    ) -> None:
+        """The answer to an HTTP callout; one that nobody waits for any longer is ignored."""
+        root = self._roots.get(context_id)
+        if root is None:
+            return
+        try:
+            callout = root._http_callouts.pop(call_id, None)
+            if callout is not None:
+                complete_http_call(callout, num_headers, body_size, num_trailers)
+                run_ready()
+        except BaseException as error:  # noqa: BLE001
+            self._failures.root_failed(root, "the answer to an HTTP callout", error)
+
+    def proxy_on_grpc_receive_initial_metadata(self, context_id: int, call_id: int, num_elements: int) -> None:
+        """The metadata in front of a gRPC stream's messages."""
+        root = self._roots.get(context_id)
+        if root is None:
+            return
+        try:
+            callout = root._grpc_callouts.get(call_id)
+            if isinstance(callout, GrpcStream):
+                callout.initial_metadata = grpc_metadata(MapType.GRPC_CALL_INITIAL_METADATA, num_elements)
+        except BaseException as error:  # noqa: BLE001
+            self._failures.root_failed(root, "the metadata of a gRPC stream", error)
+
+    def proxy_on_grpc_receive_trailing_metadata(self, context_id: int, call_id: int, num_elements: int) -> None:
+        """The metadata at the end of a gRPC stream."""
+        root = self._roots.get(context_id)
+        if root is None:
+            return
+        try:
+            callout = root._grpc_callouts.get(call_id)
+            if isinstance(callout, GrpcStream):
+                callout.trailing_metadata = grpc_metadata(MapType.GRPC_CALL_TRAILING_METADATA, num_elements)
+        except BaseException as error:  # noqa: BLE001
+            self._failures.root_failed(root, "the metadata of a gRPC stream", error)
+
+    def proxy_on_grpc_receive(self, context_id: int, call_id: int, message_size: int) -> None:
+        """A message of a gRPC call or stream."""
+        root = self._roots.get(context_id)
+        if root is None:
+            return
+        try:
+            callout = root._grpc_callouts.get(call_id)
+            if callout is not None:
+                complete_grpc_message(callout, message_size)
+                run_ready()
+        except BaseException as error:  # noqa: BLE001
+            self._failures.root_failed(root, "the message of a gRPC callout", error)
+
+    def proxy_on_grpc_close(self, context_id: int, call_id: int, status_code: int) -> None:
+        """The end of a gRPC call or stream. Envoy tells it of calls that it refused, too."""
+        root = self._roots.get(context_id)
+        if root is None:
+            return
+        try:
+            callout = root._grpc_callouts.pop(call_id, None)
+            if callout is not None:
+                callout._take_close(status_code, close_message())
+                run_ready()
+        except BaseException as error:  # noqa: BLE001
+            self._failures.root_failed(root, "the end of a gRPC callout", error)
 
     # --- HTTP streams ---
 
     def proxy_on_request_headers(self, context_id: int, num_headers: int, end_of_stream: int) -> int:
         """Request headers from downstream."""
-        stream = self._live_stream(context_id)
+        stream = self._http_stream(context_id)
         if stream is None:
             return _CONTINUE
         try:
-            return _action(stream.on_request_headers(num_headers, end_of_stream != 0), "on_request_headers")
-        except BaseException as error:  # noqa: BLE001
-            return self._stream_failed(stream, "on_request_headers", error)
+            result = stream.on_request_headers(num_headers, end_of_stream != 0)
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._http_status(stream, result, FilterHeadersStatus, "on_request_headers", True)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
+            return self._failures.stream_failed(stream, _where(stream, "on_request_headers"), error)
 
     def proxy_on_request_body(self, context_id: int, body_size: int, end_of_stream: int) -> int:
         """A part of the request body."""
-        stream = self._live_stream(context_id)
+        stream = self._http_stream(context_id)
         if stream is None:
             return _CONTINUE
+        if stream._request_flow is not None:
+            return stream._request_flow.hold_data(body_size, end_of_stream != 0)
         try:
-            return _action(stream.on_request_body(body_size, end_of_stream != 0), "on_request_body")
-        except BaseException as error:  # noqa: BLE001
-            return self._stream_failed(stream, "on_request_body", error)
+            result = stream.on_request_body(body_size, end_of_stream != 0)
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._http_status(stream, result, FilterDataStatus, "on_request_body", True)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
+            return self._failures.stream_failed(stream, _where(stream, "on_request_body"), error)
 
     def proxy_on_request_trailers(self, context_id: int, num_trailers: int) -> int:
         """Request trailers."""
-        stream = self._live_stream(context_id)
+        stream = self._http_stream(context_id)
         if stream is None:
             return _CONTINUE
+        if stream._request_flow is not None:
+            return stream._request_flow.hold_trailers(num_trailers)
         try:
-            return _action(stream.on_request_trailers(num_trailers), "on_request_trailers")
-        except BaseException as error:  # noqa: BLE001
-            return self._stream_failed(stream, "on_request_trailers", error)
+            result = stream.on_request_trailers(num_trailers)
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._http_status(stream, result, FilterTrailersStatus, "on_request_trailers", True)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
+            return self._failures.stream_failed(stream, _where(stream, "on_request_trailers"), error)
 
     def proxy_on_request_metadata(self, context_id: int, num_elements: int) -> int:
         """HTTP/2 metadata from downstream."""
-        stream = self._live_stream(context_id)
+        stream = self._http_stream(context_id)
         if stream is None:
             return _CONTINUE
         try:
-            return _action(stream.on_request_metadata(num_elements), "on_request_metadata")
-        except BaseException as error:  # noqa: BLE001
-            return self._stream_failed(stream, "on_request_metadata", error)
+            result = stream.on_request_metadata(num_elements)
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._http_status(stream, result, FilterMetadataStatus, "on_request_metadata", True)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
+            return self._failures.stream_failed(stream, _where(stream, "on_request_metadata"), error)
 
     def proxy_on_response_headers(self, context_id: int, num_headers: int, end_of_stream: int) -> int:
         """Response headers from upstream or of a local response."""
-        stream = self._live_stream(context_id)
+        stream = self._http_stream(context_id)
         if stream is None:
             return _CONTINUE
         try:
-            return _action(stream.on_response_headers(num_headers, end_of_stream != 0), "on_response_headers")
-        except BaseException as error:  # noqa: BLE001
-            return self._stream_failed(stream, "on_response_headers", error)
+            result = stream.on_response_headers(num_headers, end_of_stream != 0)
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._http_status(stream, result, FilterHeadersStatus, "on_response_headers", False)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
+            return self._failures.stream_failed(stream, _where(stream, "on_response_headers"), error)
 
     def proxy_on_response_body(self, context_id: int, body_size: int, end_of_stream: int) -> int:
         """A part of the response body."""
-        stream = self._live_stream(context_id)
+        stream = self._http_stream(context_id)
         if stream is None:
             return _CONTINUE
+        if stream._response_flow is not None:
+            return stream._response_flow.hold_data(body_size, end_of_stream != 0)
         try:
-            return _action(stream.on_response_body(body_size, end_of_stream != 0), "on_response_body")
-        except BaseException as error:  # noqa: BLE001
-            return self._stream_failed(stream, "on_response_body", error)
+            result = stream.on_response_body(body_size, end_of_stream != 0)
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._http_status(stream, result, FilterDataStatus, "on_response_body", False)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
+            return self._failures.stream_failed(stream, _where(stream, "on_response_body"), error)
 
     def proxy_on_response_trailers(self, context_id: int, num_trailers: int) -> int:
         """Response trailers."""
-        stream = self._live_stream(context_id)
+        stream = self._http_stream(context_id)
         if stream is None:
             return _CONTINUE
+        if stream._response_flow is not None:
+            return stream._response_flow.hold_trailers(num_trailers)
         try:
-            return _action(stream.on_response_trailers(num_trailers), "on_response_trailers")
-        except BaseException as error:  # noqa: BLE001
-            return self._stream_failed(stream, "on_response_trailers", error)
+            result = stream.on_response_trailers(num_trailers)
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._http_status(stream, result, FilterTrailersStatus, "on_response_trailers", False)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
+            return self._failures.stream_failed(stream, _where(stream, "on_response_trailers"), error)
 
     def proxy_on_response_metadata(self, context_id: int, num_elements: int) -> int:
         """HTTP/2 metadata from upstream."""
-        stream = self._live_stream(context_id)
+        stream = self._http_stream(context_id)
         if stream is None:
             return _CONTINUE
         try:
-            return _action(stream.on_response_metadata(num_elements), "on_response_metadata")
+            result = stream.on_response_metadata(num_elements)
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._http_status(stream, result, FilterMetadataStatus, "on_response_metadata", False)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
+            return self._failures.stream_failed(stream, _where(stream, "on_response_metadata"), error)
+
+    # --- TCP connections ---
+
+    def proxy_on_new_connection(self, context_id: int) -> int:
+        """A TCP connection from downstream."""
+        stream = self._connection(context_id)
+        if stream is None:
+            return _CONTINUE
+        try:
+            result = stream.on_new_connection()
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._network_status(stream, result, "on_new_connection", True)
         except BaseException as error:  # noqa: BLE001
-            return self._stream_failed(stream, "on_response_metadata", error)
+            return self._failures.stream_failed(stream, _where(stream, "on_new_connection"), error)
+
+    def proxy_on_downstream_data(self, context_id: int, size: int, end_of_stream: int) -> int:
+        """TCP data from downstream."""
+        stream = self._connection(context_id)
+        if stream is None:
+            return _CONTINUE
+        if stream._downstream_flow is not None:
+            return stream._downstream_flow.hold_data(size, end_of_stream != 0)
+        try:
+            result = stream.on_downstream_data(size, end_of_stream != 0)
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._network_status(stream, result, "on_downstream_data", True)
+        except BaseException as error:  # noqa: BLE001
+            return self._failures.stream_failed(stream, _where(stream, "on_downstream_data"), error)
+
+    def proxy_on_upstream_data(self, context_id: int, size: int, end_of_stream: int) -> int:
+        """TCP data from upstream."""
+        stream = self._connection(context_id)
+        if stream is None:
+            return _CONTINUE
+        if stream._upstream_flow is not None:
+            return stream._upstream_flow.hold_data(size, end_of_stream != 0)
+        try:
+            result = stream.on_upstream_data(size, end_of_stream != 0)
+            if result is Action.CONTINUE:
+                return _CONTINUE
+            return self._network_status(stream, result, "on_upstream_data", False)
+        except BaseException as error:  # noqa: BLE001
+            return self._failures.stream_failed(stream, _where(stream, "on_upstream_data"), error)
+
+    def proxy_on_downstream_connection_close(self, context_id: int, peer_type: int) -> None:
+        """The downstream connection is closed."""
+        stream = self._connection(context_id)
+        if stream is None:
+            return
+        try:
+            stream.on_downstream_close(PeerType(peer_type))
+        except BaseException as error:  # noqa: BLE001
+            self._failures.report(_where(stream, "on_downstream_close"), error)
+
+    def proxy_on_upstream_connection_close(self, context_id: int, peer_type: int) -> None:
+        """The upstream connection is closed."""
+        stream = self._connection(context_id)
+        if stream is None:
+            return
+        try:
+            stream.on_upstream_close(PeerType(peer_type))
+        except BaseException as error:  # noqa: BLE001
+            self._failures.report(_where(stream, "on_upstream_close"), error)
+
+    # --- results ---
+
+    def _http_status(
+        self, stream: HttpContext[Any], result: object, statuses: type[IntEnum], callback: str, request: bool
+    ) -> int:
+        """What to answer for a result that is not plainly CONTINUE."""
+        if isinstance(result, Coroutine):
+            return start_async_http(stream, self._failures, result, statuses, callback, request)
+        status = stream_status(result, statuses, callback)
+        if status != _CONTINUE:
+            if request:
+                stream._request_paused = True
+            else:
+                stream._response_paused = True
+        return status
+
+    def _network_status(self, stream: StreamContext[Any], result: object, callback: str, downstream: bool) -> int:
+        if isinstance(result, Coroutine):
+            return start_async_network(stream, self._failures, result, callback, downstream)
+        status = stream_status(result, FilterStatus, callback)
+        if status != _CONTINUE and downstream:
+            stream._downstream_paused = True
+        return status
+
+    def _background(self, root: RootContext[Any], result: object, callback: str) -> None:
+        if isinstance(result, Coroutine):
+            root.create_task(result)
+        elif result is not None:
+            raise TypeError(f"{callback} returned {result!r}; return nothing")
 
     # --- contexts ---
 
     def _context(self, context_id: int) -> Context | None:
-        stream = self._streams.get(context_id)
-        return self._roots.get(context_id) if stream is None else stream
+        context: Context | None = self._https.get(context_id)
+        if context is None:
+            context = self._connections.get(context_id)
+        return self._roots.get(context_id) if context is None else context
 
-    def _live_stream(self, context_id: int) -> HttpContext[Any] | None:
+    def _http_stream(self, context_id: int) -> HttpContext[Any] | None:
         """The stream's context; None when the filter has nothing more to say to this stream."""
-        return None if context_id in self._failed else self._streams.get(context_id)
+        if context_id in self._failures.failed:
+            return None
+        stream = self._https.get(context_id)
+        if stream is None and context_id in self._undecided:
+            self._create_http(context_id, self._undecided.pop(context_id))
+            stream = self._https.get(context_id)
+        return stream
+
+    def _connection(self, context_id: int) -> StreamContext[Any] | None:
+        """The connection's context; None when the filter has nothing more to say to it."""
+        if context_id in self._failures.failed:
+            return None
+        stream = self._connections.get(context_id)
+        if stream is None and context_id in self._undecided:
+            self._create_connection(context_id, self._undecided.pop(context_id))
+            stream = self._connections.get(context_id)
+        return stream
 
     def _create_root(self, context_id: int) -> None:
         where = "the choice of the root context"
@@ -293,57 +550,50 @@ class Vm:
             where = f"the creation of {cls.__name__}"
             root = cls(context_id)
             _check_root(root, context_id)
+            root._failures = self._failures
             root.on_context_create()
             self._roots[context_id] = root
         except BaseException as error:  # noqa: BLE001 - without a root, on_vm_start answers 0
-            self._report(where, error)
+            self._failures.report(where, error)
 
-    def _unknown_root(self, context_id: int, root_id: str) -> RootContext:
+    def _unknown_root(self, context_id: int, root_id: str) -> RootContext[Any]:
         known = ", ".join(repr(name) for name in self._registry.roots)
         unknown = _UnknownRoot(context_id)
         unknown.reason = f"the module has no root context for root_id {root_id!r}; it has {known}"
         return unknown
 
-    def _create_stream(self, context_id: int, parent_context_id: int) -> None:
-        root = self._roots.get(parent_context_id)
-        if root is None:
-            return
+    def _create_http(self, context_id: int, root: RootContext[Any]) -> None:
         try:
             stream = root.create_http_context(context_id)
             if stream is not None:
-                _check_stream(stream, context_id, root)
+                _check_http(stream, context_id, root)
                 stream.on_context_create()
         except BaseException as error:  # noqa: BLE001
             # A local response is possible only from the first callback of the stream on.
-            stream = _BrokenContext(context_id, root, error)
+            stream = _BrokenHttpContext(context_id, root, error)
         if stream is not None:
-            self._streams[context_id] = stream
+            self._https[context_id] = stream
 
-    # --- failures ---
-
-    def _report(self, where: str, error: BaseException) -> None:
-        if isinstance(error, self._passing):
-            raise error
-        finish_lines()  # what the author printed on the way stands before the traceback
+    def _create_connection(self, context_id: int, root: RootContext[Any]) -> None:
         try:
-            text = describe(where, error)
-        except BaseException:  # noqa: BLE001 - out of memory, say; the failure itself must still be told
-            text = f"{type(error).__name__} in {where}; its traceback could not be formatted"
-        log(LogLevel.ERROR, text)
+            stream = root.create_stream_context(context_id)
+            if stream is not None:
+                _check_connection(stream, context_id, root)
+                stream.on_context_create()
+        except BaseException as error:  # noqa: BLE001
+            stream = _BrokenStreamContext(context_id, root, error)
+        if stream is not None:
+            self._connections[context_id] = stream
 
-    def _root_failed(self, root: RootContext, callback: str, error: BaseException) -> int:
-        self._report(_where(root, callback), error)
-        return 0
+    def _end_tasks(self, context: Context) -> None:
+        """Cancel what a stream has under way. A root context ends with on_delete: it may finish its work before."""
+        if context._scope is None or isinstance(context, RootContext):
+            return
+        try:
+            context._end_scope()
+        except BaseException as error:  # noqa: BLE001
+            self._failures.report(f"a task of {type(context).__name__}", error)
 
-    def _stream_failed(self, stream: HttpContext[Any], callback: str, error: BaseException) -> int:
-        self._report(_where(stream, callback), error)
-        policy = stream.root.failure_policy
-        if policy is FailurePolicy.TRAP:
-            raise error
-        self._failed.add(stream.context_id)
-        if policy is FailurePolicy.FAIL_OPEN:
-            return _CONTINUE
-        status = hostcalls.current.proxy_send_local_response(500, b"python_exception", b"", b"", _NO_GRPC_STATUS)
-        if status != 0:
-            log(LogLevel.ERROR, f"proxy_send_local_response answered status {status} to a failed stream")
-        return _PAUSE
+
+CALLBACKS = tuple([name for name in dir(Vm) if name.startswith("proxy_on_")])
+"""Callbacks of the ABI that `Vm` answers."""

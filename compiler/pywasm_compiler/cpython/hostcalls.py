@@ -26,6 +26,14 @@ def _bytes(value):
     return value
 
 
+def __getattr__(name):
+    """A hostcall that was left out of the module."""
+    raise RuntimeError(
+        f"this module was built without {name}: nothing that its source names needs it; "
+        "call what needs it by its name, not with getattr"
+    )
+
+
 def _out_of_range(value):
     return OverflowError(f"{value} is out of range for a hostcall")
 '''

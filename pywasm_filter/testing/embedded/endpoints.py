@@ -22,7 +22,7 @@ Reply = Callable[[LocalReply], None]
 _UPSTREAM_HUNG_UP = b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"
 _UPSTREAM_RESET = "upstream_reset_before_response_started{connection_termination}"
 
-BODYLESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
+_BODYLESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
 
 
 class Router:
@@ -56,7 +56,7 @@ class Router:
             return
         self._info.upstream_attempts = 1
         self._headers = list(headers)
-        if end_stream and headers.get(b":method") not in BODYLESS_METHODS and headers.get(b"content-length") is None:
+        if end_stream and headers.get(b":method") not in _BODYLESS_METHODS and headers.get(b"content-length") is None:
             self._headers.append((b"content-length", b"0"))
         self._end(end_stream)
 

@@ -55,10 +55,9 @@ def set_property(context: Context, path: bytes, value: bytes) -> Status:
 
 def _plugin_attribute(context: Context, name: bytes) -> bytes | None:
     settings = context.vm.settings
-    root = context.root_context()
     names = {
         b"plugin_name": settings.plugin_name,
-        b"plugin_root_id": settings.root_id if root is None else root.root_id,
+        b"plugin_root_id": settings.root_id,
         b"plugin_vm_id": settings.vm_id,
     }
     return names[name].encode() if name in names else None

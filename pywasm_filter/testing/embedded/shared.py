@@ -1,12 +1,8 @@
-"""What all VMs of a proxy share."""
+"""Data that all VMs of one vm_id share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pywasm_filter.sdk.abi import Status
-from pywasm_filter.testing.clusters import Clusters
-from pywasm_filter.testing.embedded.queues import SharedQueues
 
 
 class SharedData:
@@ -28,12 +24,3 @@ class SharedData:
         self._last_cas += 1
         self._values[key] = (value, self._last_cas)
         return Status.OK
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What all VMs of a proxy share."""
-
-    data: SharedData
-    queues: SharedQueues
-    clusters: Clusters

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pywasm_filter import BadArgument, HeaderMap, HostError, InternalFailure, MapType, NotFound, Request, Response
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.abi import BufferType
-from pywasm_filter.sdk.contexts import HttpContext, RootContext
+from pywasm_filter.sdk.contexts import RootContext
 from pywasm_filter.sdk.exceptions import host_error
 from pywasm_filter.sdk.headers import encode_headers
+from pywasm_filter.sdk.http_context import HttpContext
 from pywasm_filter.sdk.properties import Properties
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from pywasm_filter import (
     LogLevel,
     RegistrationError,
     RootContext,
+    StreamContext,
     log,
     register_root_context,
 )
@@ -27,7 +28,7 @@ from pywasm_filter.sdk.abi import BufferType
 from pywasm_filter.sdk.failures import describe
 from pywasm_filter.sdk.output import ProxyLogHandler, Redirect
 from pywasm_filter.sdk.registry import Registry, begin_collecting, finish_collecting
-from pywasm_filter.sdk.vm import CALLBACKS, HOSTCALLS, Vm
+from pywasm_filter.sdk.vm import CALLBACKS, Vm
 
 if TYPE_CHECKING:
     from tests.unit.sdk.conftest import ScriptedHost
@@ -108,14 +109,12 @@ def test_the_vm_answers_what_it_declares_with_the_signatures_of_the_abi() -> Non
     assert {name for name in vars(Vm) if name.startswith("proxy_")} == set(CALLBACKS)
 
 
-def test_the_declared_hostcalls_are_those_that_the_sdk_makes() -> None:
+def test_the_sdk_has_a_use_for_every_hostcall_and_callback_of_the_abi() -> None:
     package = sys.modules["pywasm_filter.sdk"].__path__[0]
-    elsewhere = ("hostcalls.py", "vm.py", "abi.py", "metrics.py", "shared_data.py", "shared_queue.py")
-    source = "".join(path.read_text() for path in Path(package).glob("*.py") if path.name not in elsewhere) + Path(
-        package, "vm.py"
-    ).read_text().replace("HOSTCALLS = (", "", 1)
-    made = {call.name for call in load().hostcalls if f"current.{call.name}(" in source}
-    assert made == set(HOSTCALLS)
+    source = "".join(path.read_text() for path in Path(package).glob("*.py") if path.name != "hostcalls.py")
+    unused = [call.name for call in load().hostcalls if f"current.{call.name}(" not in source]
+    assert set(unused) <= {"proxy_call_foreign_function"}
+    assert set(CALLBACKS) == {callback.name for callback in load().callbacks}
 
 
 def test_all_callbacks_of_a_stream_arrive(host: "ScriptedHost", recorder: type[Recorder]) -> None:
@@ -402,7 +401,9 @@ def test_the_root_is_found_by_the_plugins_root_id(host: "ScriptedHost") -> None:
 
 def module_of(source: str) -> types.ModuleType:
     module = types.ModuleType("authors")
-    module.__dict__.update(RootContext=RootContext, HttpContext=HttpContext, register=register_root_context)
+    module.__dict__.update(
+        RootContext=RootContext, HttpContext=HttpContext, StreamContext=StreamContext, register=register_root_context
+    )
     exec(source, module.__dict__)
     return module
 
@@ -414,6 +415,7 @@ def roots_of(source: str) -> dict[str, type[RootContext]]:
 
 
 HTTP = "class A(HttpContext): pass\n"
+TCP = "class C(StreamContext): pass\n"
 ROOT = "class R(RootContext): pass\n"
 
 
@@ -429,6 +431,9 @@ def test_a_single_class_needs_no_registration() -> None:
     assert (paired.__name__, http_name(paired)) == ("R", "A")
     explicit = roots_of(HTTP + "class R(RootContext):\n    http_context = A\n")[""]
     assert explicit.__name__ == "R"
+    assert roots_of(TCP)[""].stream_context is not None
+    both = roots_of(HTTP + TCP + ROOT)[""]
+    assert (http_name(both), both.stream_context is not None) == ("A", True)
     derived = roots_of(HTTP + "class B(A): pass\n")[""]
     assert http_name(derived) == "B"
 
@@ -443,7 +448,10 @@ def test_a_root_that_creates_its_contexts_may_choose_among_several() -> None:
     ("source", "message"),
     [
         (HTTP + ROOT + "register(R)", "no registered root context creates A; set http_context = A in its class"),
-        ("x = 1", "no subclass of HttpContext or RootContext in the module"),
+        ("x = 1", "no subclass of HttpContext, StreamContext or RootContext in the module"),
+        (HTTP + TCP + ROOT + "register(R)", "no registered root context creates A"),
+        (TCP + ROOT + "register(R)", "set stream_context = C in its class"),
+        (TCP + "class D(StreamContext): pass", "C and D are all stream contexts"),
         (HTTP + "class B(HttpContext): pass", "A and B are all HTTP contexts"),
         (ROOT + "class S(RootContext): pass", "R and S are all root contexts"),
         (ROOT + "register(R, 'a'); register(R, 'a')", "root_id 'a' is registered twice: R and R"),

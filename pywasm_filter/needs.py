@@ -1,0 +1,217 @@
+"""Which hostcalls a filter can make and which callbacks it has: all that its module imports and exports.
+
+Hosts refuse modules that import what they lack, and each callback that a module exports costs a crossing. The answer is
+found in the source, by name: whatever name occurs in the author's code may be called, and with it every definition of
+that name in the SDK, and so on with the names in there. That never misses a call that is spelled out; one that is put
+together at run time (`getattr` with a computed name) raises an exception that says so.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import proxy_wasm_abi
+
+import pywasm_filter
+from pywasm_filter.sdk.vm import CALLBACKS
+
+_ASYNC = "async"
+"""Stands for the keyword: no identifier can be called that."""
+
+_BEGINS_CALLOUT = frozenset({_ASYNC, "start_http_call", "start_grpc_call"})
+
+_GATES = {
+    "start_async_http": _BEGINS_CALLOUT,
+    "start_async_network": _BEGINS_CALLOUT,
+    "_end_scope": _BEGINS_CALLOUT,
+    "run_ready": _BEGINS_CALLOUT,
+    "close_downstream": frozenset({"StreamContext", "close_downstream"}),
+}
+"""Definitions of the SDK that do nothing unless the author's source has one of these names."""
+
+_ALWAYS = frozenset(
+    {
+        "proxy_on_context_create",
+        "proxy_on_vm_start",
+        "proxy_on_configure",
+        "proxy_on_delete",
+    }
+)
+
+_FIRST_OF_STREAM = {"proxy_on_request_headers": "HttpContext", "proxy_on_new_connection": "StreamContext"}
+"""They are exported with the context: where its creation fails, the stream fails in them."""
+
+_AT_END = frozenset({"proxy_on_done", "proxy_on_log"})
+"""What is under way in a stream ends before the author's on_log and on_done, if there is anything."""
+
+_ANSWERS = {
+    "proxy_on_tick": {"proxy_set_tick_period_milliseconds"},
+    "proxy_on_http_call_response": {"proxy_http_call"},
+    "proxy_on_grpc_receive": {"proxy_grpc_call", "proxy_grpc_stream"},
+    "proxy_on_grpc_close": {"proxy_grpc_call", "proxy_grpc_stream"},
+    "proxy_on_grpc_receive_initial_metadata": {"proxy_grpc_stream"},
+    "proxy_on_grpc_receive_trailing_metadata": {"proxy_grpc_stream"},
+}
+"""Callbacks that come of hostcalls, whatever the author has for them."""
+
+_METHODS = {
+    "proxy_on_downstream_connection_close": "on_downstream_close",
+    "proxy_on_upstream_connection_close": "on_upstream_close",
+}
+"""Where the SDK's method is not called as the callback is."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Names of hostcalls and callbacks, in the order of the ABI's table."""
+
+    hostcalls: tuple[str, ...]
+    callbacks: tuple[str, ...]
+
+
+def needs(modules: Iterable[Path]) -> Needs:
+    """What a filter needs that consists of these modules: the author's and those of installed packages."""
+    authors: set[str] = set()
+    for module in modules:
+        authors |= _identifiers(ast.parse(module.read_bytes()))
+    return needs_of_names(authors)
+
+
+def needs_of_names(authors: Set[str]) -> Needs:
+    """What a filter needs in whose source these identifiers occur."""
+    abi = proxy_wasm_abi.load()
+    all_hostcalls = {call.name for call in abi.hostcalls}
+    closed = frozenset(name for name, keys in _GATES.items() if keys.isdisjoint(authors))
+    hostcalls: set[str] = set()
+    while True:
+        callbacks = {name for name in CALLBACKS if _exports(name, authors, hostcalls)}
+        reached = _reached({*authors, *callbacks, "Vm", "start"}, closed)
+        if reached & all_hostcalls == hostcalls:
+            break
+        hostcalls = reached & all_hostcalls
+    return Needs(
+        tuple(call.name for call in abi.hostcalls if call.name in hostcalls),
+        tuple(callback.name for callback in abi.callbacks if callback.name in callbacks),
+    )
+
+
+def _exports(callback: str, authors: Set[str], hostcalls: Set[str]) -> bool:
+    if callback in _ALWAYS:
+        return True
+    if callback in _AT_END and authors & _BEGINS_CALLOUT:
+        return True
+    if not hostcalls.isdisjoint(_ANSWERS.get(callback, ())):
+        return True
+    return not authors.isdisjoint({_method(callback), _FIRST_OF_STREAM.get(callback, "")})
+
+
+def _method(callback: str) -> str:
+    return _METHODS.get(callback, callback.removeprefix("proxy_"))
+
+
+# --- the SDK's definitions ---
+
+
+@dataclass(frozen=True)
+class _Definition:
+    """Something with a name, and the identifiers that it leads to. `owner` is the class of a method."""
+
+    name: str
+    owner: str
+    leads_to: frozenset[str]
+
+
+def _reached(names: Set[str], closed: Set[str]) -> set[str]:
+    """All identifiers that can be reached from `names` through the SDK, past those that are closed."""
+    reached: set[str] = set(names) - closed
+    pending = list(_definitions())
+    while True:
+        found = [entry for entry in pending if _is_reached(entry, reached)]
+        if not found:
+            return reached
+        pending = [entry for entry in pending if entry not in found]
+        for entry in found:
+            reached |= entry.leads_to - closed
+
+
+def _is_reached(entry: _Definition, reached: Set[str]) -> bool:
+    if not entry.owner:
+        return entry.name in reached
+    return entry.owner in reached and (entry.name in reached or entry.name.startswith("__"))
+
+
+@cache
+def _definitions() -> tuple[_Definition, ...]:
+    assert pywasm_filter.__file__ is not None
+    files = sorted((Path(pywasm_filter.__file__).parent / "sdk").glob("*.py"))
+    return tuple(entry for file in files for entry in _module_definitions(ast.parse(file.read_bytes())))
+
+
+def _module_definitions(module: ast.Module) -> Iterator[_Definition]:
+    for statement in module.body:
+        match statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield _Definition(statement.name, "", _led_to(statement))
+            case ast.ClassDef():
+                yield from _class_definitions(statement)
+            case ast.Assign() | ast.AnnAssign():
+                value = frozenset() if statement.value is None else _led_to(statement.value)
+                for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+                    yield from (_Definition(name, "", value) for name in _led_to(target))
+
+
+def _class_definitions(cls: ast.ClassDef) -> Iterator[_Definition]:
+    methods = [entry for entry in cls.body if isinstance(entry, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    for method in methods:
+        yield _Definition(method.name, cls.name, _led_to(method))
+    rest: set[str] = set()
+    for node in [*cls.bases, *(entry for entry in cls.body if entry not in methods)]:
+        rest |= _led_to(node)
+    yield _Definition(cls.name, "", frozenset(rest))
+
+
+def _led_to(node: ast.AST) -> frozenset[str]:
+    """Identifiers in a piece of the SDK's code, but for annotations: they call nothing."""
+    found: set[str] = set()
+    pending = [node]
+    while pending:
+        current = pending.pop()
+        match current:
+            case ast.Name():
+                found.add(current.id)
+            case ast.Attribute():
+                found.add(current.attr)
+        for field, value in ast.iter_fields(current):
+            if field not in ("annotation", "returns"):
+                pending += value if isinstance(value, list) else [value]
+        pending = [entry for entry in pending if isinstance(entry, ast.AST)]
+    return frozenset(found)
+
+
+# --- the author's identifiers ---
+
+
+def _identifiers(module: ast.Module) -> set[str]:
+    """Everything that may name something of the SDK, text that could be an identifier included."""
+    found: set[str] = set()
+    for node in ast.walk(module):
+        match node:
+            case ast.Name():
+                found.add(node.id)
+            case ast.Attribute():
+                found.add(node.attr)
+            case ast.keyword():
+                found.add(node.arg or "")
+            case ast.alias():
+                found |= {*node.name.split("."), node.asname or ""}
+            case ast.Constant() if isinstance(node.value, str):
+                found.add(node.value)
+            case ast.FunctionDef() | ast.ClassDef():
+                found.add(node.name)
+            case ast.AsyncFunctionDef():
+                found |= {node.name, _ASYNC}
+    return found - {""}

@@ -1,0 +1,165 @@
+"""Time: the clock, awaited sleeps, and the author's own tick, all over the one tick that a root context has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, TypeVar
+
+from pywasm_filter.sdk import hostcalls
+from pywasm_filter.sdk.exceptions import host_error
+from pywasm_filter.sdk.tasks import Future, as_future, running_task
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pywasm_filter.sdk.contexts import RootContext
+
+T = TypeVar("T")
+
+_NANOSECONDS = 1_000_000_000
+_PER_MILLISECOND = 1_000_000
+_LONGEST_TICK = 0xFFFF_FFFF
+# Hosts count in milliseconds: what is due within half of one is due now.
+_SLACK = _PER_MILLISECOND // 2
+
+
+def current_time_ns() -> int:
+    """Nanoseconds since the Unix epoch by the host's clock. ABI: proxy_get_current_time_nanoseconds."""
+    status, now = hostcalls.current.proxy_get_current_time_nanoseconds()
+    if status != 0:
+        raise host_error("proxy_get_current_time_nanoseconds", status)
+    return now
+
+
+def milliseconds(seconds: float, what: str) -> int:
+    """Seconds as the whole milliseconds that hostcalls take, rounded up. Raises ValueError outside of 0 to 49 days."""
+    count = -int(-seconds * 1000 // 1) if seconds == seconds else -1
+    if not 0 <= count <= _LONGEST_TICK:
+        raise ValueError(f"{what} is a number of seconds from 0 to {_LONGEST_TICK // 1000}, not {seconds!r}")
+    return count
+
+
+class Timers:
+    """The timers of one root context. The host's tick is set to whatever is due first."""
+
+    __slots__ = ("_author_due", "_author_period", "_cancelled", "_host_period", "_number", "_sleepers")
+
+    def __init__(self) -> None:
+        self._sleepers: list[tuple[int, int, Future[None]]] = []
+        self._number = 0
+        self._cancelled = 0
+        self._author_period = 0
+        self._author_due = 0
+        self._host_period = 0
+
+    def __len__(self) -> int:
+        return len(self._sleepers)
+
+    def set_author_period(self, period: int) -> None:
+        """The author's tick, in milliseconds; 0 stops it."""
+        self._author_period = period
+        if not self._sleepers:
+            self._set_host_period(period)
+            return
+        now = current_time_ns()
+        self._author_due = now + period * _PER_MILLISECOND
+        self._rearm(now)
+
+    def start(self, duration: int) -> Future[None]:
+        """A future that completes in `duration` nanoseconds."""
+        now = current_time_ns()
+        if not self._sleepers and self._author_period:
+            self._author_due = now + self._author_period * _PER_MILLISECOND
+        timer: Future[None] = Future()
+        timer._when_done(lambda: self._drop(timer))
+        self._number += 1
+        heappush(self._sleepers, (now + duration, self._number, timer))
+        self._rearm(now)
+        return timer
+
+    def tick(self) -> bool:
+        """Complete what is due. True when the author's own tick is due."""
+        if not self._sleepers:
+            return self._author_period != 0
+        now = current_time_ns()
+        while self._sleepers and self._sleepers[0][0] <= now + _SLACK:
+            timer = heappop(self._sleepers)[2]
+            if timer.cancelled():
+                self._cancelled -= 1
+            timer._complete(None, None)
+        author = self._author_period != 0 and self._author_due <= now + _SLACK
+        if author:
+            self._author_due = now + self._author_period * _PER_MILLISECOND
+        self._rearm(now)
+        return author
+
+    def _drop(self, timer: Future[None]) -> None:
+        """Forget cancelled timers, once they are the greater part: streams that end early must not pile them up."""
+        if not timer.cancelled():
+            return
+        self._cancelled += 1
+        if self._cancelled * 2 > len(self._sleepers):
+            self._sleepers = [entry for entry in self._sleepers if not entry[2].cancelled()]
+            heapify(self._sleepers)
+            self._cancelled = 0
+            self._rearm(current_time_ns())
+
+    def _rearm(self, now: int) -> None:
+        if not self._sleepers:
+            self._set_host_period(self._author_period)
+            return
+        due = self._sleepers[0][0]
+        if self._author_period and self._author_due < due:
+            due = self._author_due
+        self._set_host_period(max(1, min(-((now - due) // _PER_MILLISECOND), _LONGEST_TICK)))
+
+    def _set_host_period(self, period: int) -> None:
+        if period == self._host_period and not self._sleepers:
+            return
+        status = hostcalls.current.proxy_set_tick_period_milliseconds(period)
+        if status != 0:
+            raise host_error("proxy_set_tick_period_milliseconds", status)
+        self._host_period = period
+
+
+def sleep_future(root: RootContext[Any], seconds: float) -> Future[None]:
+    """A future that completes after that time, on a tick of the root context. Raises ValueError as `milliseconds`."""
+    milliseconds(seconds, "a time to sleep")
+    return root._timers().start(int(seconds * _NANOSECONDS))
+
+
+async def wait_for(awaitable: Awaitable[T], timeout: float) -> T:
+    """Wait for `awaitable`, but not longer than `timeout` seconds: `await wait_for(self.lookup(), timeout=0.5)`.
+
+    Raises TimeoutError, after what was awaited has been cancelled; RuntimeError outside of async code.
+    """
+    owner = running_task()._owner
+    future = as_future(awaitable, owner)
+    timer: Future[None] | None = None
+    try:
+        if not future._done:
+            timer = sleep_future(owner._plugin(), timeout)
+            await _either(future, timer)
+            if not future._done:
+                raise TimeoutError(f"nothing came within {timeout} s")
+            timer.cancel()
+        return future.result()
+    except GeneratorExit:  # there is no proxy any more
+        raise
+    except BaseException:
+        future.cancel()
+        if timer is not None:
+            timer.cancel()
+        raise
+
+
+def _either(first: Future[T], second: Future[None]) -> Future[None]:
+    outcome: Future[None] = Future()
+
+    def complete() -> None:
+        outcome._complete(None, None)
+
+    first._when_done(complete)
+    second._when_done(complete)
+    return outcome
