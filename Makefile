@@ -31,6 +31,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m proxy_wasm_abi --check
 	$(BIN)/mypy
+	$(BIN)/python tools/compile_guest.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -6,16 +6,18 @@ import re
 from dataclasses import MISSING, Field
 from datetime import timedelta
 from types import NoneType
-from typing import Any
+from typing import Any, TypeAlias
 
 from pywasm_filter.sdk.configuration_json import Object
 from pywasm_filter.sdk.configuration_problems import Problems, join_words, member_path, one_line, quote, show, suggest
 
 _MAX_EXACT = 1 << 53
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _AMOUNT = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _DURATION = re.compile(rf"(?:({_AMOUNT})h)?(?:({_AMOUNT})m)?(?:({_AMOUNT})s)?(?:({_AMOUNT})ms)?(?:({_AMOUNT})us)?\Z")
 _MICROSECONDS = (3_600_000_000, 60_000_000, 1_000_000, 1_000, 1)
+
+Kinds: TypeAlias = tuple[type[Any], ...]
 
 
 class Reader:
@@ -24,7 +26,7 @@ class Reader:
     expected: str = ""
     """What it reads, in words."""
 
-    accepts: tuple[type[Any], ...] = ()
+    accepts: Kinds = ()
     """The Python types of the JSON values that it reads."""
 
     hashable: bool = True
@@ -45,7 +47,7 @@ class AnyReader(Reader):
     """Whatever JSON has: None, bool, int, float, str, list and dict."""
 
     expected = "a number in range"  # the only thing that it can miss
-    accepts = (NoneType, bool, int, float, str, list, Object)
+    accepts: Kinds = (NoneType, bool, int, float, str, list, Object)
     hashable = False
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
@@ -62,21 +64,21 @@ class NoneReader(Reader):
     """None."""
 
     expected = "null"
-    accepts = (NoneType,)
+    accepts: Kinds = (NoneType,)
 
 
 class BoolReader(Reader):
     """bool."""
 
     expected = "true or false"
-    accepts = (bool,)
+    accepts: Kinds = (bool,)
 
 
 class IntReader(Reader):
     """int; 1e+15 as well, for so does Envoy write the large integers of its own configuration."""
 
     expected = "an integer"
-    accepts = (int, float)
+    accepts: Kinds = (int, float)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         if isinstance(value, int):
@@ -91,7 +93,7 @@ class FloatReader(Reader):
     """float; integers become floats."""
 
     expected = "a number in range"
-    accepts = (int, float)
+    accepts: Kinds = (int, float)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         try:
@@ -105,7 +107,7 @@ class TextReader(Reader):
     """str, without lone surrogates."""
 
     expected = "a string"
-    accepts = (str,)
+    accepts: Kinds = (str,)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         _check_text(value, path, problems)
@@ -116,7 +118,7 @@ class BytesReader(Reader):
     """bytes: a text's UTF-8."""
 
     expected = "a string"
-    accepts = (str,)
+    accepts: Kinds = (str,)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         _check_text(value, path, problems)
@@ -132,7 +134,7 @@ class DurationReader(Reader):
     """timedelta: a number of seconds, or amounts with the units h, m, s, ms and us in this order."""
 
     expected = 'a duration such as "250ms"'
-    accepts = (int, float, str)
+    accepts: Kinds = (int, float, str)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         try:
@@ -162,7 +164,7 @@ class PatternReader(Reader):
     """A compiled regular expression."""
 
     expected = "a regular expression"
-    accepts = (str,)
+    accepts: Kinds = (str,)
 
     def _convert(self, value: Any, path: str, problems: Problems) -> Any:
         try:
@@ -200,7 +202,7 @@ class ArrayReader(Reader):
     """Any number of items of one type, as a list or a tuple."""
 
     expected = "an array"
-    accepts = (list,)
+    accepts: Kinds = (list,)
 
     def __init__(self, item: Reader, container: type[Any]) -> None:
         self._item = item
@@ -217,7 +219,7 @@ class SetReader(Reader):
     """Items of one type, none twice, as a set or a frozenset."""
 
     expected = "an array"
-    accepts = (list,)
+    accepts: Kinds = (list,)
 
     def __init__(self, item: Reader, container: type[Any]) -> None:
         self._item = item
@@ -239,7 +241,7 @@ class SetReader(Reader):
 class TupleReader(Reader):
     """As many items as there are types, as a tuple."""
 
-    accepts = (list,)
+    accepts: Kinds = (list,)
 
     def __init__(self, items: list[Reader]) -> None:
         self._items = items
@@ -258,7 +260,7 @@ class DictReader(Reader):
     """An object with any keys, as a dict."""
 
     expected = "an object"
-    accepts = (Object,)
+    accepts: Kinds = (Object,)
     hashable = False
 
     def __init__(self, key: Reader, item: Reader) -> None:
@@ -291,7 +293,7 @@ class DataclassReader(Reader):
     """An object whose members are the fields of a dataclass."""
 
     expected = "an object"
-    accepts = (Object,)
+    accepts: Kinds = (Object,)
 
     def __init__(self, cls: type[Any]) -> None:
         self._cls = cls
@@ -345,7 +347,7 @@ class TaggedReader(Reader):
     """An object that is one of several dataclasses; the value of one member tells which."""
 
     expected = "an object"
-    accepts = (Object,)
+    accepts: Kinds = (Object,)
 
     def __init__(self, key: str, tags: dict[DataclassReader, ChoiceReader]) -> None:
         self._key = key
