@@ -80,7 +80,7 @@ def serves_tcp(root: type[RootContext[Any]]) -> bool:
 
 def _parser(root: type[RootContext[Any]]) -> Parse | None:
     generic = [cls for cls in root.__mro__ if issubclass(cls, RootContext) and cls is not RootContext]
-    if not any("__orig_bases__" in cls.__dict__ for cls in generic):
+    if not any("__orig_bases__" in vars(cls) for cls in generic):
         return None
     # Imported by filters that use it: it needs much of the standard library.
     from pywasm_filter.sdk.configuration import ConfigurationParser
