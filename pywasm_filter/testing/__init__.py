@@ -11,6 +11,7 @@ from pywasm_filter.sdk.abi import LogLevel
 from pywasm_filter.testing.clock import Clock
 from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
+    AttributesNotSupported,
     ContentLengthMismatch,
     GuestLoadError,
     HostcallNotSupported,
@@ -24,9 +25,11 @@ from pywasm_filter.testing.errors import (
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
 from pywasm_filter.testing.proxy import Proxy, Stream
-from pywasm_filter.testing.settings import PluginSettings
+from pywasm_filter.testing.settings import AttributeValue, PluginSettings, Route
 
 __all__ = [
+    "AttributeValue",
+    "AttributesNotSupported",
     "Clock",
     "ContentLengthMismatch",
     "EmbeddedProxy",
@@ -44,6 +47,7 @@ __all__ = [
     "ProxyTestError",
     "Request",
     "Response",
+    "Route",
     "StepwiseNotSupported",
     "Stream",
     "StreamReset",

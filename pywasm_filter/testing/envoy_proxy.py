@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pywasm_filter.sdk.abi import LogLevel
@@ -21,7 +22,8 @@ from pywasm_filter.testing.envoy import (
     WasmLogLine,
     request,
 )
-from pywasm_filter.testing.errors import HostMisuse, PluginConfigurationError, StreamStalled
+from pywasm_filter.testing.envoy.config import UPSTREAM_CLUSTER
+from pywasm_filter.testing.errors import AttributesNotSupported, HostMisuse, PluginConfigurationError, StreamStalled
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
 from pywasm_filter.testing.proxy import Proxy
@@ -41,13 +43,18 @@ _TRAP = "Function: "  # how Envoy's message of a failed callback begins
 
 
 class RunningEnvoy:
-    """Envoy with a plugin, and an upstream behind it.
+    """Envoy with a plugin, and behind it an upstream for each cluster that requests are routed to.
 
     Its VMs live as long as it does: what a filter keeps in its module or its root context passes from one test to the
     next when they share it.
     """
 
     def __init__(self, module: Path, settings: PluginSettings) -> None:
+        if settings.attributes:
+            raise AttributesNotSupported(
+                "the setting `attributes` is for the embedded proxy: a real Envoy has its own. Limit the test with "
+                "@pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
+            )
         self.module = module
         self.settings = settings
         self._cleanup = contextlib.ExitStack()
@@ -55,8 +62,12 @@ class RunningEnvoy:
     def start(self) -> None:
         """Raises PluginConfigurationError when Envoy refuses the plugin, EnvoyNotFoundError without a binary."""
         with contextlib.ExitStack() as cleanup:
-            self.upstream = cleanup.enter_context(contextlib.closing(Upstream()))
-            self.process = EnvoyProcess(_envoy_settings(self.module, self.settings, self.upstream.port))
+            names = [UPSTREAM_CLUSTER, *(route.cluster for route in self.settings.routes)]
+            self.upstreams = {
+                name: cleanup.enter_context(contextlib.closing(Upstream())) for name in dict.fromkeys(names)
+            }
+            ports = {name: upstream.port for name, upstream in self.upstreams.items()}
+            self.process = EnvoyProcess(_envoy_settings(self.module, self.settings, ports))
             try:
                 cleanup.enter_context(self.process)
             except EnvoyStartError as error:
@@ -65,7 +76,7 @@ class RunningEnvoy:
             self._cleanup = cleanup.pop_all()
 
     def close(self) -> None:
-        """End Envoy and the upstream."""
+        """End Envoy and the upstreams."""
         self._cleanup.close()
 
     @property
@@ -112,16 +123,25 @@ class EnvoyProxy(Proxy):
     def send(self, request: Request) -> Exchange:
         """Send a request and wait for its end, or for the timeout."""
         first_line = len(self._envoy.process.log_lines())
-        upstream = self._envoy.upstream
-        earlier_requests, earlier_errors = len(upstream.requests), len(upstream.handler_errors)
-        upstream.handler = self._handle
+        upstreams = self._envoy.upstreams
+        earlier = {name: (len(entry.requests), len(entry.handler_errors)) for name, entry in upstreams.items()}
+        for upstream in upstreams.values():
+            upstream.handler = self._handle
         response, reset = self._roundtrip(request)
-        for error in upstream.handler_errors[earlier_errors:]:
-            raise error
-        complete = [entry for entry in upstream.requests[earlier_requests:] if entry.complete]
+        for name, upstream in upstreams.items():
+            for error in upstream.handler_errors[earlier[name][1] :]:
+                raise error
+        complete = [
+            (name, entry)
+            for name, upstream in upstreams.items()
+            for entry in upstream.requests[earlier[name][0] :]
+            if entry.complete
+        ]
+        cluster, recorded = complete[-1] if complete else (None, None)
         return Exchange(
             response=response,
-            upstream_request=_request(complete[-1]) if complete else None,
+            upstream_request=None if recorded is None else _request(recorded),
+            cluster=cluster,
             logs=_own_lines(self._envoy.process.wasm_log_lines(first_line)),
             reset=reset,
         )
@@ -166,10 +186,15 @@ class EnvoyProxy(Proxy):
         )
 
 
-def _envoy_settings(module: Path, settings: PluginSettings, upstream_port: int) -> EnvoySettings:
+def _envoy_settings(module: Path, settings: PluginSettings, upstream_ports: Mapping[str, int]) -> EnvoySettings:
+    routed = dict(upstream_ports)
     return EnvoySettings(
         module=module,
-        upstream_port=upstream_port,
+        upstream_port=routed.pop(UPSTREAM_CLUSTER),
+        routed_clusters=routed,
+        routes=settings.routes,
+        node=settings.node,
+        metadata=settings.metadata,
         root_id=settings.root_id,
         plugin_name=settings.plugin_name,
         vm_id=settings.vm_id,

@@ -62,3 +62,7 @@ class StreamReset(ProxyTestError):  # noqa: N818
 
 class StepwiseNotSupported(ProxyTestError):  # noqa: N818
     """This proxy cannot be driven step by step."""
+
+
+class AttributesNotSupported(ProxyTestError):  # noqa: N818
+    """A test sets attributes of a proxy that has its own."""

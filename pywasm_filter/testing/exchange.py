@@ -18,16 +18,22 @@ class Exchange:
     upstream_request: Request | None
     """The request as the upstream got it; None when it got none, or not all of it: the filter answered, say."""
 
+    cluster: str | None
+    """The cluster that the request was routed to, `upstream` by default (see `routes` of the settings); None when the
+    upstream got none."""
+
     def __init__(
         self,
         *,
         response: Response | None,
         upstream_request: Request | None,
+        cluster: str | None,
         logs: Sequence[LogLine],
         reset: bool = False,
     ) -> None:
         self._response = response
         self.upstream_request = upstream_request
+        self.cluster = cluster
         self.logs = list(logs)
         self.reset = reset
 

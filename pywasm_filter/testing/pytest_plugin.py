@@ -21,7 +21,7 @@ _DEFAULT_FILTER = "filter.py"
 _MARKER = (
     "pywasm(filter=None, configuration=b'', vm_configuration=b'', root_id='', plugin_name='plugin', vm_id='', "
     "environment={}, allow_on_headers_stop_iteration=False, fail_open=False, buffer_limit_bytes=1048576, "
-    "log_level=LogLevel.DEBUG, hosts=None): "
+    "routes=(), node={}, metadata={}, attributes={}, log_level=LogLevel.DEBUG, hosts=None): "
     "what the fixtures `proxy` and `make_proxy` run, and how: the filter's file, relative to the test's (default: "
     "filter.py beside the test, then the ini option pywasm_filter), its configurations as bytes, str or dict (JSON), "
     "other settings of Envoy's PluginConfig, and the hosts to which the test is limited. The nearest marker's "
@@ -135,15 +135,16 @@ def proxy(make_proxy: MakeProxy) -> Proxy:
 def _make(session: ProxySession, host: str, filter_path: Path, arguments: Mapping[str, Any]) -> Proxy:
     from pywasm_compiler.errors import CompileError
 
+    from pywasm_filter.testing.errors import AttributesNotSupported
     from pywasm_filter.testing.session import HostNotInstalled, plugin_settings
 
     try:
         settings = plugin_settings(arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         _fail(str(error))
     try:
         return session.proxy(host, filter_path, settings)
-    except (CompileError, HostNotInstalled) as error:
+    except (CompileError, HostNotInstalled, AttributesNotSupported) as error:
         _fail(str(error))
 
 

@@ -117,7 +117,7 @@ class ProxySession:
 
 
 def plugin_settings(arguments: Mapping[str, Any]) -> PluginSettings:
-    """Settings from the arguments of the marker. Raises TypeError for one that there is not, or of the wrong type."""
+    """Settings from the arguments of the marker. Raises TypeError and ValueError for what cannot be set."""
     known = [field.name for field in fields(PluginSettings)]
     for name in arguments:
         if name not in known:

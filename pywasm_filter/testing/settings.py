@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +14,26 @@ from pywasm_filter.sdk.abi import LogLevel
 Configuration = bytes | str | Mapping[str, Any]
 """A plugin's or a VM's configuration: bytes as they are, text as UTF-8, a mapping as JSON."""
 
+AttributeValue = str | bytes | bool | int | float | datetime | timedelta | Mapping[str, Any]
+"""What an attribute may be set to; metadata is a mapping from a filter's name to its fields."""
+
 _ENVOY_BUFFER_LIMIT = 1 << 20
+_NODE_FIELDS = ("id", "cluster", "metadata", "locality")
+_METADATA_OWNERS = ("listener", "virtual_host", "route", "cluster", "host")
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route: requests whose path begins with `prefix`, that have all `headers`, and whose filter state is as said.
+
+    It leads to the upstream, under the name of the cluster: `Exchange.cluster` tells which one it was.
+    """
+
+    cluster: str
+    prefix: str = "/"
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    filter_state: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,8 +53,26 @@ class PluginSettings:
     """Whether streams pass the filter once its VM has trapped; the stream that trapped fails in any case."""
     buffer_limit_bytes: int = _ENVOY_BUFFER_LIMIT
     """How much body a filter can hold back."""
+    routes: Sequence[Route] = ()
+    """Where requests go, the first that fits; to the cluster `upstream` when none does."""
+    node: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """How Envoy describes itself: `id`, `cluster`, `metadata` and `locality` (envoy.config.core.v3.Node)."""
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    """Metadata of the `listener`, `virtual_host`, `route`, `cluster` and `host`, each by filter's name."""
+    attributes: Mapping[str, AttributeValue] = field(default_factory=lambda: MappingProxyType({}))
+    """Attributes of all streams by path, such as `connection.subject_peer_certificate`: those that need TLS, or another
+    filter. For the embedded proxy only."""
     log_level: LogLevel = LogLevel.DEBUG
     """The least level of log lines that are kept."""
+
+    def __post_init__(self) -> None:
+        _check_names("node", self.node, _NODE_FIELDS)
+        _check_names("metadata", self.metadata, _METADATA_OWNERS)
+
+
+def _check_names(setting: str, given: Mapping[str, object], known: tuple[str, ...]) -> None:
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"{setting} has {', '.join(known)}, not {', '.join(map(repr, unknown))}")
 
 
 def encode_configuration(configuration: Configuration) -> bytes:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import wasmtime
 
-from pywasm_filter.testing import EmbeddedProxy, PluginSettings, Proxy, Response, StreamReset, StreamStalled
+from pywasm_filter.testing import EmbeddedProxy, PluginSettings, Proxy, Response, Route, StreamReset, StreamStalled
 from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
 
@@ -208,6 +208,91 @@ def pairs_bytes(*pairs: tuple[bytes, bytes]) -> bytes:
 
 
 OUT = "(i32.const 512) (i32.const 516)"
+ROUTE = attribute("xds", "route_name") + attribute("xds", "cluster_name")
+DESCRIBED: dict[str, Any] = {
+    "node": {
+        "id": "node-1",
+        "cluster": "service",
+        "metadata": {
+            "TEXT": "x",
+            "NUMBER": 1.5,
+            "FLAG": True,
+            "NOTHING": None,
+            "IN": {"DEEP": {"ER": "y"}},
+            "LIST": [1, "b"],
+        },
+        "locality": {"region": "r", "zone": "z"},
+    },
+    "metadata": {
+        owner: {"filter": {"key": f"of the {owner}"}}
+        for owner in ("listener", "virtual_host", "route", "cluster", "host")
+    },
+    "routes": [Route("upstream", "/a", name="route-a")],
+    "plugin_name": "pn",
+    "root_id": "rid",
+    "vm_id": "vid",
+}
+"""Settings that attributes show."""
+ATTRIBUTES = {
+    "request": [
+        *("request.path", "request.url_path", "request.host", "request.scheme", "request.method", "request.query"),
+        *("request.referer", "request.useragent", "request.id", "request.protocol", "request.size"),
+        *("request.headers.referer", "request.headers.Referer", "request.headers_bytes", "request.total_size"),
+    ],
+    "response": [
+        *("response.code", "response.code_details", "response.flags", "response.grpc_status"),
+        *("response.trailers", "response.trailers.x-r", "response.nope"),
+    ],
+    "connection": [
+        *("connection.mtls", "connection.requested_server_name", "connection.tls_version", "connection.nope"),
+        *("connection.subject_peer_certificate", "connection.transport_failure_reason", "connection"),
+        *("connection.termination_details", "source.nope", "source", "destination", "plugin_name", "plugin_root_id"),
+        *("plugin_vm_id", "plugin_name.deeper", "upstream", "upstream.num_endpoints", "metadata", "metadata.nope"),
+        *("metadata.filter_metadata", "metadata.filter_metadata.nope", "filter_state", "filter_state.nope", "nope"),
+    ],
+    "node": [
+        *("xds.node.id", "xds.node.cluster", "xds.node.metadata", "xds.node.metadata.TEXT", "xds.node.metadata.NUMBER"),
+        *("xds.node.metadata.FLAG", "xds.node.metadata.NOTHING", "xds.node.metadata.IN", "xds.node.metadata.IN.DEEP"),
+        *("xds.node.metadata.IN.DEEP.ER", "xds.node.metadata.LIST", "xds.node.metadata.LIST.1", "xds.node.nope"),
+        *("xds.node.metadata.LIST.2", "xds.node.metadata.LIST.x", "xds.node.metadata.nope", "xds.node.locality"),
+        *("xds.node.locality.region", "xds.node.locality.sub_zone", "xds.node.user_agent_name", "xds", "xds.nope"),
+        *("node", "node.id", "xds.node.id.deeper", "xds.node.metadata.TEXT.deeper"),
+    ],
+    "metadata": [
+        *("xds.cluster_name", "xds.route_name", "xds.virtual_host_name", "xds.filter_chain_name"),
+        *("xds.listener_direction", "xds.listener_metadata", "xds.route_metadata", "xds.cluster_metadata"),
+        *(
+            "xds.virtual_host_metadata",
+            "xds.route_metadata.filter_metadata",
+            "xds.route_metadata.filter_metadata.filter",
+        ),
+        *("xds.route_metadata.filter_metadata.filter.key", "xds.route_metadata.typed_filter_metadata"),
+        *("xds.listener_metadata.filter_metadata.filter.key", "xds.cluster_metadata.filter_metadata.filter.key"),
+        *(
+            "xds.virtual_host_metadata.filter_metadata.filter.key",
+            "xds.route_metadata.nope",
+            "route_name",
+            "cluster_name",
+        ),
+    ],
+}
+"""What is the same on both hosts, in all callbacks."""
+DIFFERENT = [
+    "request.time",
+    "source.address",
+    "source.port",
+    "destination.address",
+    "destination.port",
+    "connection.id",
+]
+AT_THE_END = [
+    *("request.duration", "response.headers_bytes", "response.backend_latency", "response.size", "response.total_size"),
+    *("upstream.address", "upstream.port", "upstream.local_address", "upstream.cx_pool_ready_duration"),
+    *("upstream.locality", "upstream.locality.region", "upstream.transport_failure_reason", "upstream.tls_version"),
+    *("upstream.request_attempt_count", "xds.upstream_host_metadata", "xds.upstream_host_locality_metadata"),
+    *("upstream_filter_state", "upstream_filter_state.nope"),
+]
+
 SHARED = f"(call $proxy_get_shared_data {pool('k')} {OUT} (i32.const 520))"
 CONTINUE_AT_END = at_end("(return (i32.const 0))")
 TRAP = "unreachable"
@@ -668,6 +753,42 @@ SCENARIOS = {
         ),
         settings={"plugin_name": "pn", "root_id": "rid", "vm_id": "vid"},
     ),
+    **{
+        f"attributes: {group}": Scenario(
+            {},
+            dict.fromkeys("KHBhbtLDX", "".join(attribute(*path.split(".")) for path in paths)),
+            {"method": "POST", "body": b"abc", "path": "/a?b", "headers": {"referer": "r", "user-agent": "u"}},
+            WITH_TRAILERS,
+            DESCRIBED,
+        )
+        for group, paths in ATTRIBUTES.items()
+    },
+    "attributes without metadata": Scenario(
+        {}, dict.fromkeys("HL", "".join(attribute(*path.split(".")) for path in ATTRIBUTES["metadata"]))
+    ),
+    "attributes that differ": Scenario(
+        {},
+        {
+            **dict.fromkeys("KHhtLDX", "".join(attribute_size(*path.split(".")) for path in DIFFERENT)),
+            "L": "".join(attribute_size(*path.split(".")) for path in (*DIFFERENT, *AT_THE_END)),
+        },
+        POST_ONE,
+        WITH_TRAILERS,
+    ),
+    "routes": Scenario(
+        {},
+        {
+            "H": ROUTE + add(0, "x-variant", "b") + ROUTE,
+            **dict.fromkeys("hL", ROUTE),
+        },
+        settings={"routes": [Route("other", headers={"x-variant": "b"}, name="variant b")]},
+    ),
+    "route by path": Scenario(
+        {},
+        {"H": replace(0, ":path", "/b/x?/a"), "L": ROUTE},
+        settings={"routes": [Route("a", "/a"), Route("b", "/b", name="b"), Route("c", "/b/x")]},
+    ),
+    "route lost": Scenario({}, {"H": remove(0, ":path") + ROUTE, "L": ROUTE}, settings={"routes": [Route("a", "/a")]}),
     "attributes in the root context": Scenario(
         {},
         {
@@ -764,6 +885,7 @@ def _exchange(proxy: Proxy, request: dict[str, Any]) -> object:
         upstream.headers,
         upstream.body,
         upstream.trailers,
+        exchange.cluster,
     )
     try:
         response = exchange.response

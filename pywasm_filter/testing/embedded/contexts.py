@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from pywasm_filter.sdk.abi import BufferType, MapType, Status, StreamType
 from pywasm_filter.testing.embedded.buffers import BodyBuffer, ConstantBuffer, LentBuffer
+from pywasm_filter.testing.embedded.filter_state import Declaration
 from pywasm_filter.testing.embedded.filter_status import (
     DataStatus,
     HeadersStatus,
@@ -75,6 +76,8 @@ class Context:
         self.context_id = context_id
         self.created = False
         self.configuring = False
+        self.declared_properties: dict[bytes, Declaration] = {}
+        """What declare_property has said; only that of a root context counts, for it and its streams."""
         vm.contexts[context_id] = self
 
     def writable_map(self, map_type: MapType) -> HeaderMap | None:
@@ -109,6 +112,9 @@ class Context:
     def close_stream(self, stream_type: StreamType) -> Status:
         """Break the stream off."""
         return Status.OK
+
+    def clear_route_cache(self) -> None:
+        """Look for the route anew; has no effect where there is none."""
 
     def send_local_response(self, reply: LocalReply) -> None:
         """Answer the request; has no effect where there is none."""
@@ -340,6 +346,12 @@ class HttpContext(Context):
         if stream_type in (StreamType.HTTP_REQUEST, StreamType.HTTP_RESPONSE):
             self.vm.defer(self._stream.reset_by_filter)
         return Status.OK
+
+    def clear_route_cache(self) -> None:
+        """Look for the route anew when the request reaches the router."""
+        if self._stream.info.ended:
+            self.vm.log.note(f"the route cache was cleared in {self.vm.running}: Envoy logs a bug of its own")
+        self._stream.info.route_is_stale = True
 
     def send_local_response(self, reply: LocalReply) -> None:
         """Answer the request once the callback has returned. Raises HostMisuse when the stream is over."""

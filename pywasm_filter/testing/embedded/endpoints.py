@@ -5,16 +5,18 @@ Both hold a body against its content-length: Envoy does not, and what then goes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 
 from pywasm_filter.testing.embedded.buffers import BodyBuffer
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply
 from pywasm_filter.testing.embedded.pairs import Pair
+from pywasm_filter.testing.embedded.routing import find_route
 from pywasm_filter.testing.embedded.stream_info import StreamInfo
 from pywasm_filter.testing.errors import ContentLengthMismatch, HostMisuse
 from pywasm_filter.testing.messages import Headers, Request, Response
+from pywasm_filter.testing.settings import Route
 from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
 
 Reply = Callable[[LocalReply], None]
@@ -28,9 +30,11 @@ _BODYLESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
 class Router:
     """Takes what the filter lets pass of the request."""
 
-    def __init__(self, info: StreamInfo, reply: Reply) -> None:
+    def __init__(self, info: StreamInfo, routes: Sequence[Route], reply: Reply, now_ns: Callable[[], int]) -> None:
         self._info = info
+        self._routes = routes
         self._reply = reply
+        self._now_ns = now_ns
         self._headers: list[Pair] | None = None
         self._trailers: list[Pair] = []
         self._chunks: list[bytes] = []
@@ -43,7 +47,10 @@ class Router:
 
     def take_headers(self, headers: RequestHeaderMap, end_stream: bool) -> None:
         """Route the request, unless the filter has removed what that needs."""
-        if headers.get(b":path") is None or headers.get(b"x-forwarded-proto") is None:
+        if self._info.route_is_stale:
+            self._info.route = find_route(self._routes, self._info)
+            self._info.route_is_stale = False
+        if self._info.route is None:
             self._reply(LocalReply(404, details="route_not_found"))
             return
         if headers.get(b":method") is None:
@@ -55,6 +62,7 @@ class Router:
             self._reply(LocalReply(503, _UPSTREAM_HUNG_UP, details=_UPSTREAM_RESET))
             return
         self._info.upstream_attempts = 1
+        self._info.upstream_start_time = self._now_ns()
         self._headers = list(headers)
         if end_stream and headers.get(b":method") not in _BODYLESS_METHODS and headers.get(b"content-length") is None:
             self._headers.append((b"content-length", b"0"))

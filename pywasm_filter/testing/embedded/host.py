@@ -111,7 +111,7 @@ class Host(UnsupportedHostcalls):
         if headers is None:
             return Status.BAD_ARGUMENT
         headers.assign(read_pairs(pairs))
-        return Status.OK
+        return self._modified(map_type)
 
     def proxy_get_header_map_value(self, map_type: int, key: bytes, /) -> tuple[int, bytes]:
         """First value of a key."""
@@ -130,7 +130,7 @@ class Host(UnsupportedHostcalls):
         if headers is None:
             return Status.BAD_ARGUMENT
         headers.add(key, value)
-        return Status.OK
+        return self._modified(map_type)
 
     def proxy_replace_header_map_value(self, map_type: int, key: bytes, value: bytes, /) -> int:
         """Set a key to one value."""
@@ -138,7 +138,7 @@ class Host(UnsupportedHostcalls):
         if headers is None:
             return Status.BAD_ARGUMENT
         headers.replace(key, value)
-        return Status.OK
+        return self._modified(map_type)
 
     def proxy_remove_header_map_value(self, map_type: int, key: bytes, /) -> int:
         """Remove all values of a key."""
@@ -146,7 +146,7 @@ class Host(UnsupportedHostcalls):
         if headers is None:
             return Status.BAD_ARGUMENT
         headers.remove(key)
-        return Status.OK
+        return self._modified(map_type)
 
     # --- streams ---
 
@@ -232,6 +232,12 @@ class Host(UnsupportedHostcalls):
         return self.unsupported(f"proxy_call_foreign_function({function_name.decode('ascii')!r})")
 
     # --- helpers ---
+
+    def _modified(self, map_type: int) -> int:
+        """Another request header may mean another route."""
+        if map_type == MapType.HTTP_REQUEST_HEADERS:
+            self._vm.context().clear_route_cache()
+        return Status.OK
 
     def _writable(self, map_type: int) -> HeaderMap | None:
         return self._vm.context().writable_map(MapType(map_type)) if map_type <= max(MapType) else None

@@ -1,18 +1,32 @@
-"""Attributes that the plugin can read, in Envoy's encodings.
-
-Strings as they are, numbers as 8 bytes little endian, booleans as one byte, timestamps and durations in nanoseconds,
-maps as serialised pairs. See Envoy's "Attributes" page for the meaning of each.
-"""
+"""Attributes that the plugin can read and set. See Envoy's "Attributes" page for the meaning of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
 
 from pywasm_filter.sdk.abi import Status
+from pywasm_filter.testing.embedded.attribute_values import (
+    LOCALITY,
+    NODE,
+    Duration,
+    Group,
+    Message,
+    NotSerializable,
+    Null,
+    Timestamp,
+    Unsigned,
+    Value,
+    child,
+    encode,
+    from_json,
+    metadata,
+)
 from pywasm_filter.testing.embedded.contexts import Context, HttpContext
 from pywasm_filter.testing.embedded.header_map import HeaderMap
 from pywasm_filter.testing.embedded.local_reply import grpc_status_of
-from pywasm_filter.testing.embedded.pairs import write_pairs
 from pywasm_filter.testing.embedded.stream_info import (
     CLIENT_ADDRESS,
     LISTENER_ADDRESS,
@@ -20,86 +34,191 @@ from pywasm_filter.testing.embedded.stream_info import (
     UPSTREAM_LOCAL_ADDRESS,
     View,
 )
+from pywasm_filter.testing.settings import AttributeValue, PluginSettings
 
-_FILTER_STATE_PREFIX = b"wasm."
 _MAX_SIGNED = (1 << 63) - 1
 _MAX_DIGITS = 40  # leading zeros among them; Python refuses to read thousands
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Getter = Callable[[View], bytes | None]
-Group = Callable[[View, bytes], bytes | None]
+Getter = Callable[[View], Value | None]
 
 
 def get_property(context: Context, path: bytes) -> tuple[Status, bytes]:
     """The value at a path, whose parts are separated by NUL."""
-    top, *rest = path.split(b"\0") if path else [b""]
-    own = _plugin_attribute(context, top)
-    if own is not None:
-        return (Status.OK, own) if not rest else (Status.NOT_FOUND, b"")
-    if not isinstance(context, HttpContext):
+    parts = _text(path).split("\0")
+    value = find_attribute(context, parts[0], last=len(parts) == 1) if path else Null.NULL
+    for part in parts[1:]:
+        value = None if value is None else child(value, part)
+    if value is None:
         return Status.NOT_FOUND, b""
-    view = context.view()
-    if top in _GROUPS:
-        return _in_group(view, top, rest)
-    single = {b"connection_id": _unsigned(view.info.connection_id), b"metadata": b""}.get(top)
-    value = single if single is not None else view.info.filter_state.get(_FILTER_STATE_PREFIX + top)
-    return (Status.NOT_FOUND, b"") if value is None or rest else (Status.OK, value)
+    try:
+        return Status.OK, encode(value)
+    except NotSerializable:
+        return Status.SERIALIZATION_FAILURE, b""
 
 
 def set_property(context: Context, path: bytes, value: bytes) -> Status:
     """Keep a value of the stream; it is read back by the same path if that has one part."""
     if not isinstance(context, HttpContext):
         return Status.NOT_FOUND
-    context.view().info.filter_state[_FILTER_STATE_PREFIX + path] = value
-    return Status.OK
+    return context.view().info.filter_state.set_property(path, value, context.root.declared_properties)
 
 
-def _plugin_attribute(context: Context, name: bytes) -> bytes | None:
+def find_attribute(context: Context, name: str, *, last: bool) -> Value | None:
+    """The attribute with a name, in which others may be.
+
+    `last` tells that nothing within it is asked for: only then a declared message comes as its bytes.
+    """
     settings = context.vm.settings
-    names = {
-        b"plugin_name": settings.plugin_name,
-        b"plugin_root_id": settings.root_id,
-        b"plugin_vm_id": settings.vm_id,
+    if name in (own := _plugin_attributes(context)):
+        return own[name]
+    if not isinstance(context, HttpContext):
+        return Group({"node": _node(settings)}.get, ("node",)) if name == "xds" else None
+    view = context.view()
+    overridden = _overridden(settings, name, view)
+    if overridden is not None:
+        return overridden
+    if name in _GROUPS:
+        return _group(view, settings, name)
+    match name:
+        case "xds":
+            return _xds(view, settings)
+        case "connection_id":
+            return Unsigned(view.info.connection_id)
+        case "metadata":
+            return metadata({})
+        case "filter_state":
+            return Group(lambda key: view.info.filter_state.find(_bytes(key), last=False))
+        case "upstream_filter_state":
+            return Group(lambda key: None) if view.info.upstream_attempts else None
+        case _:
+            return view.info.filter_state.find_property(_bytes(name), last=last)
+
+
+# --- what the settings say ---
+
+
+def _plugin_attributes(context: Context) -> dict[str, str]:
+    settings = context.vm.settings
+    return {
+        "plugin_name": settings.plugin_name,
+        "plugin_root_id": settings.root_id,
+        "plugin_vm_id": settings.vm_id,
     }
-    return names[name].encode() if name in names else None
 
 
-def _in_group(view: View, group: bytes, rest: list[bytes]) -> tuple[Status, bytes]:
-    if not rest:
-        # Envoy cannot list what is in them.
-        return Status.SERIALIZATION_FAILURE, b""
-    name, *deeper = rest
-    header_maps = {
-        (b"request", b"headers"): view.request_headers,
-        (b"response", b"headers"): view.response_headers,
-        (b"response", b"trailers"): view.response_trailers,
+def _node(settings: PluginSettings) -> Message:
+    return Message(NODE, {**settings.node, "user_agent_name": "envoy"})
+
+
+def _overridden(settings: PluginSettings, name: str, view: View) -> Value | None:
+    """An attribute of its own, or a group some of whose attributes the settings give."""
+    given = settings.attributes
+    if name in given:
+        return _given(name, given[name])
+    inner = {path: value for path, value in given.items() if path.startswith(f"{name}.")}
+    if not inner:
+        return None
+    return _override_in(name, inner, _group(view, settings, name) if name in _GROUPS else _xds(view, settings))
+
+
+def _override_in(prefix: str, given: Mapping[str, AttributeValue], rest: Value | None) -> Group:
+    def get(part: str) -> Value | None:
+        path = f"{prefix}.{part}"
+        below = None if rest is None else child(rest, part)
+        if path in given:
+            return _given(path, given[path])
+        inner = {entry: value for entry, value in given.items() if entry.startswith(f"{path}.")}
+        return _override_in(path, inner, below) if inner else below
+
+    own = tuple(path.removeprefix(f"{prefix}.").partition(".")[0] for path in given)
+    names = rest.names if isinstance(rest, Group) else ()
+    return Group(get, tuple(dict.fromkeys([*names, *own])))
+
+
+@cache
+def _types() -> dict[str, str]:
+    """Type of each attribute in the table, by its path."""
+    from proxy_wasm_abi.attributes import load_attributes  # every pytest run loads this module, few need the table
+
+    attributes = [attribute for group in load_attributes().groups for attribute in group.attributes]
+    return {".".join(attribute.path): attribute.type for attribute in attributes}
+
+
+def _given(path: str, value: AttributeValue) -> Value:
+    """A value of the settings, in the type that Envoy has for this attribute."""
+    match value:
+        case datetime():
+            return Timestamp((value - _EPOCH) // timedelta(microseconds=1) * 1000)
+        case timedelta():
+            return Duration(value // timedelta(microseconds=1) * 1000)
+        case Mapping():
+            return metadata(value) if _types().get(path) == "metadata" else from_json(value)
+        case bool():
+            return value
+        case int():
+            return Unsigned(value) if _types().get(path) == "uint" else value
+        case _:
+            return value
+
+
+# --- groups ---
+
+
+def _group(view: View, settings: PluginSettings, name: str) -> Group:
+    getters = _GROUPS[name]
+
+    def get(attribute: str) -> Value | None:
+        return getters[attribute](view) if attribute in getters else None
+
+    return Group(get, tuple(getters))
+
+
+def _xds(view: View, settings: PluginSettings) -> Group:
+    route = view.info.route
+    values: dict[str, Value] = {
+        "node": _node(settings),
+        "filter_chain_name": "",
+        "listener_metadata": metadata(settings.metadata.get("listener", {})),
+        "listener_direction": 0,
     }
-    if (group, name) in header_maps:
-        return _in_headers(header_maps[group, name], deeper)
-    value = _GROUPS[group](view, name)
-    return (Status.NOT_FOUND, b"") if value is None or deeper else (Status.OK, value)
+    if route is not None:
+        values |= {
+            "cluster_name": route.cluster,
+            "cluster_metadata": metadata(settings.metadata.get("cluster", {})),
+            "route_name": route.name,
+            "route_metadata": metadata(settings.metadata.get("route", {})),
+            "virtual_host_name": "all",
+            "virtual_host_metadata": metadata(settings.metadata.get("virtual_host", {})),
+        }
+    if view.info.upstream_attempts:
+        host = settings.metadata.get("host")
+        values["upstream_host_metadata"] = metadata(host) if host else Null.NULL
+        values["upstream_host_locality_metadata"] = Null.NULL
+    return Group(values.get, tuple(values))
 
 
-def _in_headers(headers: HeaderMap | None, rest: list[bytes]) -> tuple[Status, bytes]:
-    if not rest:
-        names = [] if headers is None else headers.names()
-        return Status.OK, write_pairs([(name, _joined(headers, name) or b"") for name in names])
-    value = _joined(headers, rest[0])
-    return (Status.NOT_FOUND, b"") if value is None or len(rest) > 1 else (Status.OK, value)
+class HeaderValues(dict[str, Any]):
+    """Headers by name; a name is found in any case."""
+
+    def __init__(self, headers: HeaderMap | None) -> None:
+        super().__init__() if headers is None else super().__init__(
+            (_text(name), _text(headers.joined(name) or b"")) for name in headers.names()
+        )
+        self._map = headers
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """All values of a name, joined by commas."""
+        joined = None if self._map is None else self._map.joined(_bytes(name))
+        return default if joined is None else _text(joined)
 
 
-def _joined(headers: HeaderMap | None, name: bytes) -> bytes | None:
-    return None if headers is None else headers.joined(name)
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
-# --- encodings ---
-
-
-def _signed(value: int) -> bytes:
-    return value.to_bytes(8, "little", signed=True)
-
-
-def _unsigned(value: int) -> bytes:
-    return value.to_bytes(8, "little")
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _decimal(text: bytes | None) -> int | None:
@@ -109,144 +228,108 @@ def _decimal(text: bytes | None) -> int | None:
     return int(text) if int(text) <= _MAX_SIGNED else None
 
 
-def _address(address: tuple[str, int]) -> bytes:
-    return f"{address[0]}:{address[1]}".encode()
-
-
-# --- groups ---
-
-
-def _table(getters: dict[bytes, Getter]) -> Group:
-    def group(view: View, name: bytes) -> bytes | None:
-        getter = getters.get(name)
-        return None if getter is None else getter(view)
-
-    return group
+def _address(address: tuple[str, int]) -> str:
+    return f"{address[0]}:{address[1]}"
 
 
 def _request_header(name: bytes) -> Getter:
-    return lambda view: None if view.request_headers is None else view.request_headers.get(name)
+    def get(view: View) -> Value | None:
+        value = None if view.request_headers is None else view.request_headers.get(name)
+        return None if value is None else _text(value)
+
+    return get
 
 
-def _url_path(view: View) -> bytes | None:
+def _url_path(view: View) -> Value | None:
     path = _request_header(b":path")(view)
-    return None if path is None else path.partition(b"?")[0]
+    return path.partition("?")[0] if isinstance(path, str) else None
 
 
-def _query(view: View) -> bytes | None:
+def _query(view: View) -> Value | None:
     path = _request_header(b":path")(view)
-    return None if path is None else path.partition(b"?")[2]
+    return path.partition("?")[2] if isinstance(path, str) else None
 
 
-def _duration(view: View) -> bytes | None:
+def _duration(view: View) -> Value | None:
     end = view.info.end_time
-    return None if end is None else _signed(end - view.info.start_time)
+    return None if end is None else Duration(end - view.info.start_time)
 
 
-def _request_size(view: View) -> bytes:
-    declared = _decimal(_request_header(b"content-length")(view))
-    return _signed(view.info.bytes_received if declared is None else declared)
+def _size(headers: HeaderMap | None) -> int:
+    return 0 if headers is None else headers.size
 
 
-def _request_total_size(view: View) -> bytes:
-    headers = 0 if view.request_headers is None else view.request_headers.size
-    return _signed(view.info.bytes_received + headers)
+def _request_size(view: View) -> Value:
+    declared = None if view.request_headers is None else _decimal(view.request_headers.get(b"content-length"))
+    return view.info.bytes_received if declared is None else declared
 
 
-def _response_code(view: View) -> bytes | None:
-    return None if view.info.response_code is None else _signed(view.info.response_code)
-
-
-def _response_code_details(view: View) -> bytes | None:
-    details = view.info.response_code_details
-    return None if details is None else details.encode("utf-8", "surrogateescape")
-
-
-def _response_total_size(view: View) -> bytes:
-    maps = (view.response_headers, view.response_trailers)
-    return _signed(view.info.bytes_sent + sum(entry.size for entry in maps if entry is not None))
-
-
-def _grpc_status(view: View) -> bytes | None:
+def _grpc_status(view: View) -> Value | None:
     for entry in (view.response_trailers, view.response_headers):
         status = None if entry is None else _decimal(entry.get(b"grpc-status"))
         if status is not None:
-            return _signed(status)
-    return None if view.info.response_code is None else _signed(grpc_status_of(view.info.response_code))
+            return status
+    return None if view.info.response_code is None else grpc_status_of(view.info.response_code)
 
 
-def _filter_state(view: View, name: bytes) -> bytes | None:
-    return view.info.filter_state.get(name)
+def _upstream_host(value: Value) -> Getter:
+    return lambda view: value if view.info.upstream_attempts else None
 
 
-_GROUPS: dict[bytes, Group] = {
-    b"request": _table(
-        {
-            b"path": _request_header(b":path"),
-            b"url_path": _url_path,
-            b"host": _request_header(b":authority"),
-            b"scheme": _request_header(b":scheme"),
-            b"method": _request_header(b":method"),
-            b"referer": _request_header(b"referer"),
-            b"useragent": _request_header(b"user-agent"),
-            b"time": lambda view: _signed(view.info.start_time),
-            b"id": _request_header(b"x-request-id"),
-            b"protocol": lambda view: b"HTTP/1.1",
-            b"query": _query,
-            b"duration": _duration,
-            b"size": _request_size,
-            b"total_size": _request_total_size,
-        }
-    ),
-    b"response": _table(
-        {
-            b"code": _response_code,
-            b"code_details": _response_code_details,
-            b"flags": lambda view: _signed(0),
-            b"grpc_status": _grpc_status,
-            b"size": lambda view: _signed(view.info.bytes_sent),
-            b"total_size": _response_total_size,
-        }
-    ),
-    b"connection": _table(
-        {
-            b"id": lambda view: _unsigned(view.info.connection_id),
-            b"mtls": lambda view: b"\0",
-            b"requested_server_name": lambda view: b"",
-        }
-    ),
-    b"source": _table(
-        {
-            b"address": lambda view: _address(CLIENT_ADDRESS),
-            b"port": lambda view: _signed(CLIENT_ADDRESS[1]),
-        }
-    ),
-    b"destination": _table(
-        {
-            b"address": lambda view: _address(LISTENER_ADDRESS),
-            b"port": lambda view: _signed(LISTENER_ADDRESS[1]),
-        }
-    ),
-    b"upstream": _table(
-        {
-            b"address": lambda view: _address(UPSTREAM_ADDRESS) if view.info.upstream_attempts else None,
-            b"port": lambda view: _signed(UPSTREAM_ADDRESS[1]) if view.info.upstream_attempts else None,
-            b"local_address": lambda view: _address(UPSTREAM_LOCAL_ADDRESS) if view.info.upstream_connected else None,
-            b"transport_failure_reason": lambda view: b"" if view.info.upstream_attempts else None,
-            b"request_attempt_count": lambda view: _unsigned(view.info.upstream_attempts),
-        }
-    ),
-    b"xds": _table(
-        {
-            b"cluster_name": lambda view: b"upstream",
-            b"cluster_metadata": lambda view: b"",
-            b"route_name": lambda view: b"",
-            b"route_metadata": lambda view: b"",
-            b"virtual_host_name": lambda view: b"all",
-            b"filter_chain_name": lambda view: b"",
-            b"listener_metadata": lambda view: b"",
-            b"listener_direction": lambda view: _signed(0),
-        }
-    ),
-    b"filter_state": _filter_state,
+_GROUPS: dict[str, dict[str, Getter]] = {
+    "request": {
+        "path": _request_header(b":path"),
+        "url_path": _url_path,
+        "host": _request_header(b":authority"),
+        "scheme": _request_header(b":scheme"),
+        "method": _request_header(b":method"),
+        "headers": lambda view: HeaderValues(view.request_headers),
+        "headers_bytes": lambda view: _size(view.request_headers),
+        "referer": _request_header(b"referer"),
+        "useragent": _request_header(b"user-agent"),
+        "time": lambda view: Timestamp(view.info.start_time),
+        "id": _request_header(b"x-request-id"),
+        "protocol": lambda view: "HTTP/1.1",
+        "query": _query,
+        "duration": _duration,
+        "size": _request_size,
+        "total_size": lambda view: view.info.bytes_received + _size(view.request_headers),
+    },
+    "response": {
+        "code": lambda view: view.info.response_code,
+        "code_details": lambda view: view.info.response_code_details,
+        "flags": lambda view: 0,
+        "grpc_status": _grpc_status,
+        "headers": lambda view: HeaderValues(view.response_headers),
+        "headers_bytes": lambda view: _size(view.response_headers),
+        "trailers": lambda view: HeaderValues(view.response_trailers),
+        "size": lambda view: view.info.bytes_sent,
+        "total_size": lambda view: view.info.bytes_sent + _size(view.response_headers) + _size(view.response_trailers),
+        "backend_latency": lambda view: (
+            None if view.info.backend_latency is None else Duration(view.info.backend_latency)
+        ),
+    },
+    "connection": {
+        "id": lambda view: Unsigned(view.info.connection_id),
+        "mtls": lambda view: False,
+        "requested_server_name": lambda view: "",
+    },
+    "source": {
+        "address": lambda view: _address(CLIENT_ADDRESS),
+        "port": lambda view: CLIENT_ADDRESS[1],
+    },
+    "destination": {
+        "address": lambda view: _address(LISTENER_ADDRESS),
+        "port": lambda view: LISTENER_ADDRESS[1],
+    },
+    "upstream": {
+        "address": _upstream_host(_address(UPSTREAM_ADDRESS)),
+        "port": _upstream_host(UPSTREAM_ADDRESS[1]),
+        "num_endpoints": lambda view: Unsigned(1) if view.info.route is not None else None,
+        "locality": _upstream_host(Message(LOCALITY, {})),
+        "local_address": lambda view: _address(UPSTREAM_LOCAL_ADDRESS) if view.info.upstream_connected else None,
+        "transport_failure_reason": _upstream_host(""),
+        "request_attempt_count": lambda view: Unsigned(view.info.upstream_attempts),
+        "cx_pool_ready_duration": lambda view: Duration(0) if view.info.upstream_connected else None,
+    },
 }

@@ -246,6 +246,7 @@ class EmbeddedStream(Stream):
         return Exchange(
             response=self.response,
             upstream_request=self.complete_upstream_request,
+            cluster=self._stream.cluster if self._stream.upstream_request_complete else None,
             logs=self._log.lines[self._first_line :],
             reset=self._stream.was_reset,
         )

@@ -11,6 +11,7 @@ from pywasm_filter.testing.embedded.filter_chain import FilterChain
 from pywasm_filter.testing.embedded.filter_status import DataStatus, HeadersStatus, TrailersStatus
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply, reply_message
+from pywasm_filter.testing.embedded.routing import find_route
 from pywasm_filter.testing.embedded.stream_info import StreamInfo
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.messages import Request, Response
@@ -27,11 +28,12 @@ class HttpStream:
         settings = vm.settings
         self.vm = vm
         self.info = StreamInfo(connection_id, vm.events.now_ns(), headers)
+        self.info.route = find_route(settings.routes, self.info)
         self.was_reset = False
         self.context = None if vm.failed and settings.fail_open else HttpContext(vm, root, self)
         self._is_head = headers.get(b":method") == b"HEAD"
         self._is_grpc = (headers.get(b"content-type") or b"").startswith(b"application/grpc")
-        self._router = Router(self.info, self.send_local_reply)
+        self._router = Router(self.info, settings.routes, self.send_local_reply, vm.events.now_ns)
         self._client = Client(self.info, self._is_head, self.send_local_reply, self._end)
         self._prepared_reply: LocalReply | None = None
         limit = settings.buffer_limit_bytes
@@ -69,16 +71,23 @@ class HttpStream:
             return
         self.info.upstream_connected = True
         self.info.response_code_details = "via_upstream"
+        self._note_upstream_end(end_stream)
         self._begin_response(headers)
         self.response_chain.receive_headers(headers, end_stream)
 
     def receive_response_body(self, data: bytes, end_stream: bool) -> None:
         """A frame of the upstream's body."""
+        self._note_upstream_end(end_stream)
         self.response_chain.receive_body(BodyBuffer(data), end_stream)
 
     def receive_response_trailers(self, trailers: HeaderMap) -> None:
         """The upstream's trailers."""
+        self._note_upstream_end(True)
         self.response_chain.receive_trailers(trailers)
+
+    def _note_upstream_end(self, end_stream: bool) -> None:
+        if end_stream:
+            self.info.upstream_end_time = self.vm.events.now_ns()
 
     # --- what passed the filter ---
 
@@ -91,6 +100,11 @@ class HttpStream:
     def upstream_request_complete(self) -> bool:
         """Whether the upstream has the whole request."""
         return self._router.complete
+
+    @property
+    def cluster(self) -> str | None:
+        """The cluster that the request went to; None before its headers have passed."""
+        return self.info.route.cluster if self._router.started and self.info.route is not None else None
 
     @property
     def response(self) -> Response | None:

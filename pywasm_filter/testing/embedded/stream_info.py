@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pywasm_filter.testing.embedded.filter_state import FilterState
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
+from pywasm_filter.testing.settings import Route
 
 CLIENT_ADDRESS = ("127.0.0.1", 50000)
 LISTENER_ADDRESS = ("127.0.0.1", 10000)
-UPSTREAM_ADDRESS = ("127.0.0.1", 8080)
+UPSTREAM_ADDRESS = ("127.0.0.1", 18080)
 UPSTREAM_LOCAL_ADDRESS = ("127.0.0.1", 50001)
 
 
@@ -29,12 +31,27 @@ class StreamInfo:
     upstream_attempts: int = 0
     upstream_connected: bool = False
     """Whether the upstream has begun to answer, so that its connection is known."""
-    filter_state: dict[bytes, bytes] = field(default_factory=dict)
+    upstream_start_time: int | None = None
+    """When the upstream got the request's headers."""
+    upstream_end_time: int | None = None
+    """When the upstream's answer came to its end."""
+    filter_state: FilterState = field(default_factory=FilterState)
+    route: Route | None = None
+    """The route that was found last."""
+    route_is_stale: bool = False
+    """Whether the router is to look for a route anew."""
 
     @property
     def ended(self) -> bool:
         """Whether the exchange is over for the client."""
         return self.end_time is not None
+
+    @property
+    def backend_latency(self) -> int | None:
+        """Nanoseconds that the upstream took; None before the end of its answer."""
+        if self.upstream_start_time is None or self.upstream_end_time is None:
+            return None
+        return self.upstream_end_time - self.upstream_start_time
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+
+from pywasm_filter.testing.settings import Route
 
 JSON = dict[str, object]
 
@@ -61,6 +63,14 @@ class EnvoySettings:
     """Further HTTP/1.1 clusters for callouts: name to port on 127.0.0.1."""
     stats_tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """What Envoy takes out of the names of its statistics as tags: name of the tag to regular expression."""
+    node: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    """How Envoy describes itself: id, cluster, metadata, locality (envoy.config.core.v3.Node)."""
+    metadata: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: MappingProxyType({}))
+    """Metadata of the `listener`, `virtual_host`, `route`, `cluster` and `host`: each from a name to a struct."""
+    routes: Sequence[Route] = ()
+    """Where requests go, the first that fits; all to the upstream when there are none, and what fits none."""
+    routed_clusters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Further HTTP/1.1 clusters for routes: name to port on 127.0.0.1."""
     wasm_log_level: str = "info"
     """The least level of the plugin's log messages: trace, debug, info, warning, error or critical."""
 
@@ -76,19 +86,23 @@ def bootstrap(settings: EnvoySettings) -> JSON:
 
     Listener and admin interface bind free ports of 127.0.0.1: ask the admin interface for the listener's.
     """
-    clusters = dict(settings.clusters)
+    routed = dict(settings.routed_clusters)
     if settings.upstream_port is not None:
-        clusters[UPSTREAM_CLUSTER] = settings.upstream_port
-    return {
+        routed[UPSTREAM_CLUSTER] = settings.upstream_port
+    clusters = [
+        *(_cluster(name, port) for name, port in settings.clusters.items()),
+        *(_routed_cluster(settings, name, port) for name, port in routed.items()),
+    ]
+    config: JSON = {
         "admin": {"address": _loopback(0)},
         "stats_config": {
             "stats_tags": [{"tag_name": name, "regex": regex} for name, regex in settings.stats_tags.items()]
         },
-        "static_resources": {
-            "listeners": [_listener(settings)],
-            "clusters": [_cluster(name, port) for name, port in clusters.items()],
-        },
+        "static_resources": {"listeners": [_listener(settings)], "clusters": clusters},
     }
+    if settings.node:
+        config["node"] = dict(settings.node)
+    return config
 
 
 def bootstrap_json(settings: EnvoySettings) -> str:
@@ -104,6 +118,7 @@ def _listener(settings: EnvoySettings) -> JSON:
             {"filters": [{"name": "http_connection_manager", "typed_config": _connection_manager(settings)}]}
         ],
     }
+    listener.update(_metadata(settings, "listener"))
     if settings.buffer_limit_bytes is not None:
         listener["per_connection_buffer_limit_bytes"] = settings.buffer_limit_bytes
     return listener
@@ -123,7 +138,8 @@ def _connection_manager(settings: EnvoySettings) -> JSON:
                 {
                     "name": "all",
                     "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, **_target(settings)}],
+                    "routes": _routes(settings),
+                    **_metadata(settings, "virtual_host"),
                 }
             ]
         },
@@ -131,10 +147,28 @@ def _connection_manager(settings: EnvoySettings) -> JSON:
     }
 
 
-def _target(settings: EnvoySettings) -> JSON:
+def _routes(settings: EnvoySettings) -> list[JSON]:
+    routes = [_route(settings, route) for route in settings.routes]
     if settings.upstream_port is None:
-        return {"direct_response": {"status": 200}}
-    return {"route": {"cluster": UPSTREAM_CLUSTER}}
+        return [*routes, {"match": {"prefix": "/"}, "direct_response": {"status": 200}}]
+    return [*routes, _route(settings, Route(UPSTREAM_CLUSTER))]
+
+
+def _route(settings: EnvoySettings, route: Route) -> JSON:
+    headers = [{"name": name, "string_match": {"exact": value}} for name, value in route.headers.items()]
+    state = [{"key": name, "string_match": {"exact": value}} for name, value in route.filter_state.items()]
+    return {
+        "match": {"prefix": route.prefix, "headers": headers, "filter_state": state},
+        "route": {"cluster": route.cluster},
+        "name": route.name,
+        **_metadata(settings, "route"),
+    }
+
+
+def _metadata(settings: EnvoySettings, owner: str) -> JSON:
+    """The field `metadata` of a listener, a route, …; none when nothing is set."""
+    given = settings.metadata.get(owner)
+    return {"metadata": {"filter_metadata": dict(given)}} if given else {}
 
 
 def _http_filters(settings: EnvoySettings) -> list[JSON]:
@@ -198,6 +232,15 @@ def _cluster(name: str, port: int) -> JSON:
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _loopback(port)}}]}],
         },
+    }
+
+
+def _routed_cluster(settings: EnvoySettings, name: str, port: int) -> JSON:
+    endpoint = {"endpoint": {"address": _loopback(port)}, **_metadata(settings, "host")}
+    return {
+        **_cluster(name, port),
+        **_metadata(settings, "cluster"),
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
 
 
