@@ -9,9 +9,9 @@ together at run time (`getattr` with a computed name) raises an exception that s
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import proxy_wasm_abi
@@ -29,7 +29,11 @@ _GATES = {
     "start_async_network": _BEGINS_CALLOUT,
     "_end_scope": _BEGINS_CALLOUT,
     "run_ready": _BEGINS_CALLOUT,
+    "create_task": _BEGINS_CALLOUT | {"create_task"},
     "close_downstream": frozenset({"StreamContext", "close_downstream"}),
+    # They make no hostcalls, and have much in common names.
+    "ConfigurationParser": frozenset({"ConfigurationParser"}),
+    "configuration_type": frozenset({"configuration_type"}),
 }
 """Definitions of the SDK that do nothing unless the author's source has one of these names."""
 
@@ -75,13 +79,11 @@ class Needs:
 
 def needs(modules: Iterable[Path]) -> Needs:
     """What a filter needs that consists of these modules: the author's and those of installed packages."""
-    authors: set[str] = set()
-    for module in modules:
-        authors |= _identifiers(ast.parse(module.read_bytes()))
-    return needs_of_names(authors)
+    return needs_of_names(frozenset().union(*(_identifiers(ast.parse(module.read_bytes())) for module in modules)))
 
 
-def needs_of_names(authors: Set[str]) -> Needs:
+@lru_cache(maxsize=64)
+def needs_of_names(authors: frozenset[str]) -> Needs:
     """What a filter needs in whose source these identifiers occur."""
     abi = proxy_wasm_abi.load()
     all_hostcalls = {call.name for call in abi.hostcalls}
@@ -127,28 +129,33 @@ class _Definition:
 
 def _reached(names: Set[str], closed: Set[str]) -> set[str]:
     """All identifiers that can be reached from `names` through the SDK, past those that are closed."""
-    reached: set[str] = set(names) - closed
-    pending = list(_definitions())
-    while True:
-        found = [entry for entry in pending if _is_reached(entry, reached)]
-        if not found:
-            return reached
-        pending = [entry for entry in pending if entry not in found]
-        for entry in found:
-            reached |= entry.leads_to - closed
-
-
-def _is_reached(entry: _Definition, reached: Set[str]) -> bool:
-    if not entry.owner:
-        return entry.name in reached
-    return entry.owner in reached and (entry.name in reached or entry.name.startswith("__"))
+    by_name, by_class = _definitions()
+    reached: set[str] = set()
+    pending = set(names) - closed
+    while pending:
+        name = pending.pop()
+        reached.add(name)
+        for entry in by_name.get(name, ()):
+            if not entry.owner or entry.owner in reached:
+                pending |= entry.leads_to - closed - reached
+        for method in by_class.get(name, ()):  # those that waited for their class
+            if method.name in reached or method.name.startswith("__"):
+                pending |= method.leads_to - closed - reached
+    return reached
 
 
 @cache
-def _definitions() -> tuple[_Definition, ...]:
+def _definitions() -> tuple[Mapping[str, list[_Definition]], Mapping[str, list[_Definition]]]:
+    """All of the SDK by name, and its methods by the name of their class."""
     assert pywasm_filter.__file__ is not None
-    files = sorted((Path(pywasm_filter.__file__).parent / "sdk").glob("*.py"))
-    return tuple(entry for file in files for entry in _module_definitions(ast.parse(file.read_bytes())))
+    by_name: dict[str, list[_Definition]] = {}
+    by_class: dict[str, list[_Definition]] = {}
+    for file in sorted((Path(pywasm_filter.__file__).parent / "sdk").glob("*.py")):
+        for entry in _module_definitions(ast.parse(file.read_bytes())):
+            by_name.setdefault(entry.name, []).append(entry)
+            if entry.owner:
+                by_class.setdefault(entry.owner, []).append(entry)
+    return by_name, by_class
 
 
 def _module_definitions(module: ast.Module) -> Iterator[_Definition]:
@@ -195,7 +202,7 @@ def _led_to(node: ast.AST) -> frozenset[str]:
 # --- the author's identifiers ---
 
 
-def _identifiers(module: ast.Module) -> set[str]:
+def _identifiers(module: ast.Module) -> frozenset[str]:
     """Everything that may name something of the SDK, text that could be an identifier included."""
     found: set[str] = set()
     for node in ast.walk(module):
@@ -214,4 +221,4 @@ def _identifiers(module: ast.Module) -> set[str]:
                 found.add(node.name)
             case ast.AsyncFunctionDef():
                 found |= {node.name, _ASYNC}
-    return found - {""}
+    return frozenset(found - {""})

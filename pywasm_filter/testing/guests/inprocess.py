@@ -15,12 +15,14 @@ from typing import Any, cast
 
 import proxy_wasm_abi
 from proxy_wasm_abi import Hostcall, Value
+from pywasm_compiler.source import read_source_tree
 
 from pywasm_filter.loader import load_filter
+from pywasm_filter.needs import Needs, needs
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.sdk.output import Redirect
-from pywasm_filter.sdk.vm import CALLBACKS, Vm
+from pywasm_filter.sdk.vm import Vm
 from pywasm_filter.testing.errors import ProxyTestError
 from pywasm_filter.testing.guests.guest import GuestTrap
 
@@ -37,18 +39,19 @@ class InProcessGuest:
 
     def __init__(self, filter_path: Path, host: Hostcalls, passing: tuple[type[BaseException], ...] = PASSING) -> None:
         """Raises CompileError when the filter cannot be imported. `passing` are not taken for traps."""
-        self._host = cast("Hostcalls", _CheckedHostcalls(host))
         self._passing = passing
         self._redirect = Redirect()
         self._interpreter = _InterpreterState()
         with self._interpreter:
             self._filter = load_filter(filter_path)
+        self._needs = _needs(filter_path)
+        self._host = cast("Hostcalls", _CheckedHostcalls(host, frozenset(self._needs.hostcalls)))
         self._vm = Vm(self._filter.registry, passing)
 
     @property
     def exports(self) -> frozenset[str]:
-        """All callbacks that the SDK answers."""
-        return frozenset(CALLBACKS)
+        """The callbacks that the built module has."""
+        return frozenset(self._needs.callbacks)
 
     def start(self) -> None:
         """Nothing is left to initialise."""
@@ -143,15 +146,24 @@ _U32_BOUNDS = (0, (1 << 32) - 1)
 
 
 class _CheckedHostcalls:
-    """Holds arguments against the ABI before they reach the host, which relies on their types and ranges."""
+    """Holds arguments against the ABI before they reach the host, which relies on their types and ranges.
 
-    def __init__(self, host: Hostcalls) -> None:
+    What the built module does not import raises as it does there.
+    """
+
+    def __init__(self, host: Hostcalls, imported: frozenset[str]) -> None:
         self._host = host
+        self._imported = imported
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         hostcall = proxy_wasm_abi.load().hostcall(name)
         if hostcall is None:
             raise AttributeError(name)
+        if name not in self._imported:
+            raise RuntimeError(
+                f"the built module is without {name}: nothing that the filter's source names needs it; "
+                "call what needs it by its name, not with getattr"
+            )
         checked = _checked(hostcall, getattr(self._host, name))
         setattr(self, name, checked)  # found directly from now on
         return checked
@@ -176,3 +188,8 @@ def _lifted(hostcall: Hostcall, value: Value, arg: object) -> int | bytes:
     if not low <= number <= high:
         raise OverflowError(f"{hostcall.name}: {value.name} is {number}, which does not fit its type {value.type}")
     return number
+
+
+def _needs(filter_path: Path) -> Needs:
+    tree = read_source_tree(filter_path)
+    return needs((*tree.modules, *tree.installed))
