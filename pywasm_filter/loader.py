@@ -59,15 +59,17 @@ def load_filter(path: Path) -> LoadedFilter:
     _check_file(path)
     registry = begin_collecting()
     module, modules = _execute(path)
+    loaded = LoadedFilter(registry, modules)
     try:
-        finish_collecting(registry, module)
+        with loaded.installed():  # typing looks up the names in annotations there
+            finish_collecting(registry, module)
     except RegistrationError as error:
         raise CompileError(
             str(error),
             file=path,
             remedy="define one class that derives from HttpContext, or register the roots: see the README",
         ) from error
-    return LoadedFilter(registry, modules)
+    return loaded
 
 
 def _check_file(path: Path) -> None:

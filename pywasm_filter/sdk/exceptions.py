@@ -93,8 +93,4 @@ def host_error(call: str, status: int) -> HostError:
 
 
 class ConfigurationError(ValueError):
-    """The plugin's configuration is not what the filter expects. Its text is one line: the path and the reason.
-
-    `on_configure` may raise it as well: the proxy refuses the configuration, and the log has the text without a
-    traceback.
-    """
+    """The plugin's configuration is not what the filter expects. Its text is one line: the path and the reason."""

@@ -9,6 +9,7 @@ pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+JSON_BLOCK = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: str) -> list[str]:
@@ -24,6 +25,31 @@ def test_the_code_of_readme_and_manual_runs(pytester: pytest.Pytester) -> None:
     expected = sum(source.count("def test_") for source in tests)
     assert expected >= 6
     result.assert_outcomes(passed=expected)
+
+
+GUIDES = {
+    "docs/configuration.md": """
+def test_it_runs(proxy):
+    assert proxy.get("/public/x").response.status == 200
+    assert proxy.get("/private").response.status == 200
+""",
+    "docs/metrics.md": """
+def test_it_runs(proxy):
+    exchange = proxy.get("/")
+    assert exchange.response.status == 200
+    assert exchange.logs == []
+""",
+}
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_the_filter_of_a_guide_runs(pytester: pytest.Pytester, page: str) -> None:
+    [source] = blocks(page)
+    configuration = JSON_BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    marker = f"import pytest\npytestmark = pytest.mark.pywasm(configuration={''.join(configuration)!r})\n"
+    pytester.path.joinpath("filter.py").write_text(source, encoding="utf-8")
+    pytester.path.joinpath("test_guide.py").write_text(marker + GUIDES[page], encoding="utf-8")
+    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(
