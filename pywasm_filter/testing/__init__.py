@@ -8,7 +8,9 @@ def test_adds_header(proxy: Proxy) -> None:
 """
 
 from pywasm_filter.sdk.abi import LogLevel
+from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
 from pywasm_filter.testing.clock import Clock
+from pywasm_filter.testing.clusters import Callout, Clusters, Partial
 from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
     AttributesNotSupported,
@@ -24,14 +26,18 @@ from pywasm_filter.testing.errors import (
 )
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
+from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy, Stream
 from pywasm_filter.testing.settings import AttributeValue, PluginSettings, Route
 
 __all__ = [
     "AttributeValue",
     "AttributesNotSupported",
+    "Callout",
     "Clock",
+    "Clusters",
     "ContentLengthMismatch",
+    "Delay",
     "EmbeddedProxy",
     "EmbeddedStream",
     "Exchange",
@@ -41,11 +47,16 @@ __all__ = [
     "HostcallNotSupported",
     "LogLevel",
     "LogLine",
+    "Metrics",
+    "NoAnswer",
+    "Partial",
     "PluginConfigurationError",
     "PluginSettings",
     "Proxy",
     "ProxyTestError",
+    "Refuse",
     "Request",
+    "Reset",
     "Response",
     "Route",
     "StepwiseNotSupported",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from pywasm_filter.sdk.abi import LogLevel
+from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
 from pywasm_filter.testing.clock import Clock, WallClock
+from pywasm_filter.testing.clusters import Answer, ClusterAnswer, Clusters, Partial
 from pywasm_filter.testing.envoy import (
     ClientResponse,
     ConnectionClosedError,
@@ -15,8 +19,10 @@ from pywasm_filter.testing.envoy import (
     EnvoySettings,
     EnvoyStartError,
     FailurePolicy,
+    HangUp,
     MalformedResponseError,
     RecordedRequest,
+    Silence,
     Upstream,
     UpstreamResponse,
     WasmLogLine,
@@ -26,6 +32,7 @@ from pywasm_filter.testing.envoy.config import UPSTREAM_CLUSTER
 from pywasm_filter.testing.errors import AttributesNotSupported, HostMisuse, PluginConfigurationError, StreamStalled
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
+from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy
 from pywasm_filter.testing.settings import PluginSettings
 from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
@@ -39,6 +46,8 @@ _LEVELS = {
     "critical": LogLevel.CRITICAL,
 }
 _NAMES = {level: name for name, level in _LEVELS.items()}
+_METRICS = "wasmcustom."
+_SHORT = 2.0  # seconds that Envoy may take to see a connection end
 _TRAP = "Function: "  # how Envoy's message of a failed callback begins
 
 
@@ -66,13 +75,19 @@ class RunningEnvoy:
             self.upstreams = {
                 name: cleanup.enter_context(contextlib.closing(Upstream())) for name in dict.fromkeys(names)
             }
-            ports = {name: upstream.port for name, upstream in self.upstreams.items()}
-            self.process = EnvoyProcess(_envoy_settings(self.module, self.settings, ports))
+            self.services = {
+                name: cleanup.enter_context(contextlib.closing(Upstream())) for name in self.settings.clusters
+            }
+            ports, service_ports = (
+                {name: server.port for name, server in servers.items()} for servers in (self.upstreams, self.services)
+            )
+            self.process = EnvoyProcess(_envoy_settings(self.module, self.settings, ports, service_ports))
             try:
                 cleanup.enter_context(self.process)
             except EnvoyStartError as error:
                 raise PluginConfigurationError(str(error), _own_lines(self.process.wasm_log_lines())) from error
             self.start_up_lines = len(self.process.log_lines())
+            self.start_up_metrics = self.metrics()
             self._cleanup = cleanup.pop_all()
 
     def close(self) -> None:
@@ -84,6 +99,21 @@ class RunningEnvoy:
         """Whether Envoy runs and none of its VMs has trapped."""
         return self.process.exit_status() is None and not self.traps()
 
+    def metrics(self) -> Metrics:
+        """The plugin's metrics, from all its VMs."""
+        named = [
+            {name.removeprefix(_METRICS): value for name, value in values.items()}
+            for values in self.process.metrics(_METRICS)
+        ]
+        return Metrics(*named)
+
+    def await_no_connection(self, cluster: str) -> None:
+        """Wait until Envoy knows that its connections to a cluster are gone."""
+        name = f"cluster.{cluster}.upstream_cx_active"
+        deadline = time.monotonic() + _SHORT
+        while self.process.stats(name).get(name) and time.monotonic() < deadline:
+            time.sleep(0.005)
+
     def traps(self, since: int = 0) -> list[str]:
         """Envoy's messages of callbacks that failed."""
         return [line.message for line in self.process.log_lines(since) if line.message.startswith(_TRAP)]
@@ -92,15 +122,21 @@ class RunningEnvoy:
 class EnvoyProxy(Proxy):
     """A proxy over a running Envoy.
 
-    `timeout` is how long an exchange may take, in seconds: then it counts as stalled, since Envoy does not tell.
+    `timeout` is how long an exchange may take, in seconds: then it counts as stalled, since Envoy does not tell. A
+    cluster's function runs in a thread of its own; what it raises is raised by the next exchange or wait.
     """
 
     def __init__(self, envoy: RunningEnvoy, *, timeout: float = 10.0) -> None:
-        super().__init__()
+        super().__init__(Clusters(envoy.settings.clusters, self._cluster_changed))
         self._envoy = envoy
         self._timeout = timeout
+        self._service_errors = {name: len(service.handler_errors) for name, service in envoy.services.items()}
+        for name, service in envoy.services.items():
+            service.handler = partial(self._serve, name)
+            service.accept()
+        self._metrics_before = envoy.metrics()
         self._first_line = len(envoy.process.log_lines())
-        self._clock = WallClock()
+        self._clock = _CheckedClock(self._raise_service_errors)
 
     @property
     def clock(self) -> Clock:
@@ -120,6 +156,16 @@ class EnvoyProxy(Proxy):
         lines = self._envoy.process.log_lines(self._first_line)
         return [line.message for line in lines if line.is_at_least("warning") and not _is_plugins(line.message)]
 
+    @property
+    def metrics(self) -> Metrics:
+        """The plugin's metrics: counted and recorded at its start and since this proxy was made."""
+        now, start, before = self._envoy.metrics(), self._envoy.start_up_metrics, self._metrics_before
+        return Metrics(
+            _own_counts(now.counters, start.counters, before.counters),
+            now.gauges,
+            _own_counts(now.histograms, start.histograms, before.histograms),
+        )
+
     def send(self, request: Request) -> Exchange:
         """Send a request and wait for its end, or for the timeout."""
         first_line = len(self._envoy.process.log_lines())
@@ -131,6 +177,7 @@ class EnvoyProxy(Proxy):
         for name, upstream in upstreams.items():
             for error in upstream.handler_errors[earlier[name][1] :]:
                 raise error
+        self._raise_service_errors()
         complete = [
             (name, entry)
             for name, upstream in upstreams.items()
@@ -176,17 +223,76 @@ class EnvoyProxy(Proxy):
 
     def _handle(self, recorded: RecordedRequest) -> UpstreamResponse:
         """Runs in a thread of the upstream's."""
-        response = self._answer(_request(recorded))
-        bodyless = has_no_body(response.status)
-        return UpstreamResponse(
-            status=response.status,
-            headers=response.headers.raw,
-            body_chunks=response.chunks or (() if bodyless or response.trailers else (b"",)),
-            trailers=response.trailers.raw,
-        )
+        return _upstream_response(self._answer(_request(recorded)))
+
+    def _serve(self, cluster: str, recorded: RecordedRequest) -> UpstreamResponse | HangUp | Silence:
+        """Runs in a thread of the cluster's."""
+        return _played(self.clusters.arrive(cluster, _request(recorded)))
+
+    def _cluster_changed(self, cluster: str, answer: ClusterAnswer) -> None:
+        service = self._envoy.services[cluster]
+        if isinstance(answer, Refuse):
+            service.refuse()
+            self._envoy.await_no_connection(cluster)
+        else:
+            service.accept()
+
+    def _raise_service_errors(self) -> None:
+        for name, service in self._envoy.services.items():
+            errors = service.handler_errors[self._service_errors[name] :]
+            self._service_errors[name] += len(errors)
+            for error in errors:
+                raise error
 
 
-def _envoy_settings(module: Path, settings: PluginSettings, upstream_ports: Mapping[str, int]) -> EnvoySettings:
+class _CheckedClock(WallClock):
+    """Real time; after each wait, `check` raises what the test must see."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+
+    def advance(self, seconds: float) -> None:
+        """Wait."""
+        super().advance(seconds)
+        self._check()
+
+
+def _upstream_response(response: Response, wait: float = 0.0) -> UpstreamResponse:
+    bodyless = has_no_body(response.status)
+    return UpstreamResponse(
+        status=response.status,
+        headers=response.headers.raw,
+        body_chunks=response.chunks or (() if bodyless or response.trailers else (b"",)),
+        trailers=response.trailers.raw,
+        wait=wait,
+    )
+
+
+def _played(answer: Answer, wait: float = 0.0) -> UpstreamResponse | HangUp | Silence:
+    """What the server does; `wait` is the sum of the delays."""
+    match answer:
+        case Delay(seconds=seconds, answer=later):
+            return _played(later, wait + seconds)
+        case Response():
+            return _upstream_response(answer, wait)
+        case Partial(response=response, then=Reset()):
+            return HangUp(_upstream_response(response), wait)
+        case Partial(response=response):
+            return Silence(_upstream_response(response), wait)
+        case Reset():
+            return HangUp(wait=wait)
+        case NoAnswer():
+            return Silence()
+
+
+def _own_counts(now: Mapping[str, int], start: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    """Counts without those of earlier proxies over the same Envoy."""
+    return {name: count - before.get(name, 0) + start.get(name, 0) for name, count in now.items()}
+
+
+def _envoy_settings(
+    module: Path, settings: PluginSettings, upstream_ports: Mapping[str, int], clusters: Mapping[str, int]
+) -> EnvoySettings:
     routed = dict(upstream_ports)
     return EnvoySettings(
         module=module,
@@ -195,6 +301,8 @@ def _envoy_settings(module: Path, settings: PluginSettings, upstream_ports: Mapp
         routes=settings.routes,
         node=settings.node,
         metadata=settings.metadata,
+        clusters=clusters,
+        background_roots=settings.background_roots,
         root_id=settings.root_id,
         plugin_name=settings.plugin_name,
         vm_id=settings.vm_id,

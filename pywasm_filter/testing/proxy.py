@@ -8,9 +8,11 @@ from types import TracebackType
 from typing import Self
 
 from pywasm_filter.testing.clock import Clock
+from pywasm_filter.testing.clusters import Callout, Clusters
 from pywasm_filter.testing.errors import StepwiseNotSupported
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
+from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.wire import check_framing
 
 Upstream = Response | Callable[[Request], Response]
@@ -32,9 +34,18 @@ class Proxy(ABC):
     - a body compares as a whole: the bounds of its chunks are exact in the embedded proxy only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clusters: Clusters) -> None:
         self.upstream: Upstream = Response(200)
         """Answers what the filter lets pass; by default 200 with an empty body. May be set at any time."""
+        self.clusters = clusters
+        """What answers HTTP callouts, by the name of a cluster that the settings declare; by default 200 with an empty
+        body. `proxy.clusters["auth"] = Response(403)`, a function of the request, or Delay, NoAnswer, Reset, Refuse,
+        Partial. May be set at any time."""
+
+    @property
+    def callouts(self) -> list[Callout]:
+        """The HTTP callouts that have reached their clusters since this proxy was made, in order."""
+        return list(self.clusters.callouts)
 
     @property
     @abstractmethod
@@ -57,6 +68,11 @@ class Proxy(ABC):
     @abstractmethod
     def notes(self) -> list[str]:
         """What the proxy itself has to say, such as traps of the VM."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> Metrics:
+        """The metrics that the plugin has defined, as they are now."""
 
     @abstractmethod
     def send(self, request: Request) -> Exchange:

@@ -13,7 +13,7 @@ from pywasm_filter.testing.embedded import EmbeddedProxy
 from pywasm_filter.testing.errors import ProxyTestError
 from pywasm_filter.testing.guests.inprocess import PASSING, InProcessGuest
 from pywasm_filter.testing.proxy import Proxy
-from pywasm_filter.testing.settings import PluginSettings, encode_configuration
+from pywasm_filter.testing.settings import PluginSettings, background_roots, cluster_names, encode_configuration
 
 if TYPE_CHECKING:
     from pywasm_filter.testing.envoy_proxy import RunningEnvoy
@@ -122,8 +122,15 @@ def plugin_settings(arguments: Mapping[str, Any]) -> PluginSettings:
     for name in arguments:
         if name not in known:
             raise TypeError(f"pywasm has no argument {name!r}; it has filter, hosts, {', '.join(known)}")
-    encoded: dict[str, Any] = {
-        name: encode_configuration(value) if name in ("configuration", "vm_configuration") else value
-        for name, value in arguments.items()
-    }
-    return PluginSettings(**encoded)
+    return PluginSettings(**{name: _setting(name, value) for name, value in arguments.items()})
+
+
+def _setting(name: str, value: Any) -> Any:
+    match name:
+        case "configuration" | "vm_configuration":
+            return encode_configuration(value)
+        case "clusters":
+            return cluster_names(value)
+        case "background_roots":
+            return background_roots(value)
+    return value

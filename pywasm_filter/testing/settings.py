@@ -62,6 +62,11 @@ class PluginSettings:
     attributes: Mapping[str, AttributeValue] = field(default_factory=lambda: MappingProxyType({}))
     """Attributes of all streams by path, such as `connection.subject_peer_certificate`: those that need TLS, or another
     filter. For the embedded proxy only."""
+    clusters: Sequence[str] = ()
+    """HTTP/1.1 clusters that callouts may name; `proxy.clusters` says what they answer."""
+    background_roots: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    """Further root ids of the module and their configurations, started in the same VM, without streams of their own:
+    in Envoy, bootstrap extensions `envoy.bootstrap.wasm` with the same vm_id."""
     log_level: LogLevel = LogLevel.DEBUG
     """The least level of log lines that are kept."""
 
@@ -85,3 +90,18 @@ def encode_configuration(configuration: Configuration) -> bytes:
         case Mapping():
             return json.dumps(configuration).encode("utf-8")
     raise TypeError(f"a configuration is bytes, str or a dict, not {type(configuration).__name__}")
+
+
+def cluster_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of clusters, in any sequence but a string. Raises TypeError for what is none."""
+    if isinstance(names, (str, bytes)) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"clusters is a list of names, not {names!r}")
+    return tuple(names)
+
+
+def background_roots(roots: Sequence[str] | Mapping[str, Configuration]) -> dict[str, bytes]:
+    """Root ids with their configurations, which a list of root ids leaves empty. Raises TypeError for what is none."""
+    if isinstance(roots, (str, bytes)):
+        raise TypeError(f"background_roots is a list of root ids, or a dict from them to configurations, not {roots!r}")
+    configured = roots if isinstance(roots, Mapping) else dict.fromkeys(roots, b"")
+    return {root_id: encode_configuration(configuration) for root_id, configuration in configured.items()}

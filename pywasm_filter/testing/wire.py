@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pywasm_filter.testing.messages import Headers, Message
+from pywasm_filter.testing.messages import Headers, Message, Response
 
 Pair = tuple[bytes, bytes]
 
@@ -34,6 +34,14 @@ def framing(headers: Headers, chunks: Sequence[bytes], *, trailers: bool) -> Pai
     if trailers or len(chunks) > 1:
         return (b"transfer-encoding", b"chunked")
     return (b"content-length", b"%d" % len(chunks[0])) if chunks else None
+
+
+def response_framing(response: Response) -> list[Pair]:
+    """The framing header that a server adds to a response; a list, for there may be none."""
+    if has_no_body(response.status):
+        return []
+    own = framing(response.headers, response.chunks or (b"",), trailers=bool(response.trailers))
+    return [] if own is None else [own]
 
 
 def check_framing(what: str, message: Message) -> None:

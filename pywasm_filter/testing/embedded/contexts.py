@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from pywasm_filter.sdk.abi import BufferType, MapType, Status, StreamType
 from pywasm_filter.testing.embedded.buffers import BodyBuffer, ConstantBuffer, LentBuffer
+from pywasm_filter.testing.embedded.callouts import CalloutResponse, HttpCallouts
 from pywasm_filter.testing.embedded.filter_state import Declaration
 from pywasm_filter.testing.embedded.filter_status import (
     DataStatus,
@@ -22,10 +23,14 @@ from pywasm_filter.testing.embedded.filter_status import (
 from pywasm_filter.testing.embedded.header_map import HeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply
 from pywasm_filter.testing.embedded.stream_info import StreamInfo, View
+from pywasm_filter.testing.embedded.timers import Ticker
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import HostMisuse
 
 StatusT = TypeVar("StatusT", HeadersStatus, DataStatus, TrailersStatus)
+
+# proxy_get_status of a failed callout in Envoy: a status of the host's own, not one that the ABI lists.
+_BROKEN_CONNECTION = 11
 
 _NO_BUFFER = ConstantBuffer(b"")
 
@@ -59,6 +64,14 @@ class StreamControl(Protocol):
         """Add to the response body that is held back, and return all of it."""
         ...
 
+    def held_request_body(self) -> BodyBuffer:
+        """The request body that is held back."""
+        ...
+
+    def held_response_body(self) -> BodyBuffer:
+        """The response body that is held back."""
+        ...
+
     def create_request_trailers(self) -> HeaderMap:
         """Add trailers to a request that has none."""
         ...
@@ -75,18 +88,22 @@ class Context:
         self.vm = vm
         self.context_id = context_id
         self.created = False
-        self.configuring = False
         self.declared_properties: dict[bytes, Declaration] = {}
         """What declare_property has said; only that of a root context counts, for it and its streams."""
         vm.contexts[context_id] = self
+
+    def root_context(self) -> RootContext | None:
+        """The root context that callouts, ticks and queues belong to; None for the context of number 0."""
+        return None
 
     def writable_map(self, map_type: MapType) -> HeaderMap | None:
         """A map to write to, None if it is not lent."""
         return None
 
     def readable_map(self, map_type: MapType) -> HeaderMap | None:
-        """A map to read from, None if it is not lent."""
-        return None
+        """A map to read from, None if it is not lent. Those of a callout's answer are lent to all of its root."""
+        root = self.root_context()
+        return None if root is None else root.callout_map(map_type)
 
     @property
     def missing_map(self) -> Status:
@@ -99,9 +116,11 @@ class Context:
             case BufferType.VM_CONFIGURATION:
                 return ConstantBuffer(self.vm.settings.vm_configuration)
             case BufferType.PLUGIN_CONFIGURATION:
-                return ConstantBuffer(self.vm.settings.configuration) if self.configuring else None
-            case BufferType.HTTP_CALL_RESPONSE_BODY:
                 return None
+            case BufferType.HTTP_CALL_RESPONSE_BODY:
+                root = self.root_context()
+                response = None if root is None else root.callout_response
+                return None if response is None else response.body
             case _:
                 return _NO_BUFFER
 
@@ -132,11 +151,55 @@ class Context:
 
 
 class RootContext(Context):
-    """The plugin's context."""
+    """A plugin's context: the callouts, ticks and queues of its streams are its own."""
 
-    def __init__(self, vm: VirtualMachine) -> None:
+    def __init__(self, vm: VirtualMachine, root_id: str, configuration: bytes) -> None:
         super().__init__(vm, vm.allocate_context_id())
+        self.root_id = root_id
         self.done_pending = False
+        self.deleted = False
+        self.ticker = Ticker(vm.events, self._on_tick)
+        self.http_callouts = HttpCallouts(
+            vm.shared.clusters, vm.events, vm.allocate_http_call_token, self._on_http_call_response
+        )
+        self.callout_response: CalloutResponse | None = None
+        """The answer that is being reported."""
+        self.call_status: tuple[int, bytes] = (0, b"")
+        """Status of the callout that is being reported; of a failed one the code stays."""
+        self._configuration = configuration
+        self._configuring = False
+
+    def root_context(self) -> RootContext:
+        """This one."""
+        return self
+
+    def callout_map(self, map_type: MapType) -> HeaderMap | None:
+        """A map of the answer that is being reported."""
+        response = self.callout_response
+        match map_type:
+            case MapType.HTTP_CALL_RESPONSE_HEADERS:
+                return None if response is None else response.headers
+            case MapType.HTTP_CALL_RESPONSE_TRAILERS:
+                return None if response is None else response.trailers
+            case _:
+                return None
+
+    def buffer(self, buffer_type: BufferType) -> LentBuffer | None:
+        """A buffer; the plugin's configuration while it is being configured."""
+        if buffer_type is BufferType.PLUGIN_CONFIGURATION and self._configuring:
+            return ConstantBuffer(self._configuration)
+        return super().buffer(buffer_type)
+
+    def on_queue_ready(self, token: int) -> None:
+        """on_queue_ready."""
+        if not self.deleted:
+            self._notify("proxy_on_queue_ready", token)
+
+    def discard(self) -> None:
+        """The context is gone: tick no more, and drop the callouts."""
+        self.deleted = True
+        self.ticker.stop()
+        self.http_callouts.cancel_all()
 
     def start(self) -> bool:
         """on_context_create and on_vm_start; false if the plugin refuses."""
@@ -146,16 +209,16 @@ class RootContext(Context):
 
     def configure(self) -> bool:
         """on_configure; false if the plugin refuses."""
-        self.configuring = True
+        self._configuring = True
         try:
-            return self._notify("proxy_on_configure", len(self.vm.settings.configuration)) != 0
+            return self._notify("proxy_on_configure", len(self._configuration)) != 0
         finally:
-            self.configuring = False
+            self._configuring = False
 
     def shut_down(self) -> None:
         """on_done, then on_delete unless the plugin defers its end."""
         if self._notify("proxy_on_done") != 0:
-            self._notify("proxy_on_delete")
+            self._delete()
         else:
             self.done_pending = True
 
@@ -169,6 +232,24 @@ class RootContext(Context):
 
     def _delete(self) -> None:
         self._notify("proxy_on_delete")
+        self.discard()
+
+    def _on_tick(self) -> bool:
+        """on_tick; false when there is nobody to tick for."""
+        self._notify("proxy_on_tick")
+        return self.vm.has("proxy_on_tick") and not self.vm.failed
+
+    def _on_http_call_response(self, token: int, response: CalloutResponse | None) -> None:
+        """on_http_call_response: the sizes are 0 for a failure."""
+        self.callout_response = response
+        if response is None:
+            self.call_status = (_BROKEN_CONNECTION, b"reset")
+            sizes = (0, 0, 0)
+        else:
+            sizes = (len(response.headers), len(response.body), len(response.trailers or ()))
+        self._notify("proxy_on_http_call_response", token, *sizes)
+        self.callout_response = None
+        self.call_status = (self.call_status[0], b"")
 
 
 class HttpContext(Context):
@@ -189,8 +270,14 @@ class HttpContext(Context):
         self._response_trailers: HeaderMap | None = None
         self._holding_request = False
         self._holding_response = False
+        self._request_body_freed = False
+        self._response_body_freed = False
         self.results: dict[str, int] = {}
         """What each callback of the stream returned last, before any mapping: by name, without "proxy_"."""
+
+    def root_context(self) -> RootContext:
+        """The root context of its plugin."""
+        return self.root
 
     # --- callbacks, in the terms of the filter chain ---
 
@@ -211,8 +298,8 @@ class HttpContext(Context):
         self._end_of_stream = end_stream
         status = self._data("proxy_on_request_body", self._request_body, end_stream)
         self._holding_request = status is DataStatus.STOP_ITERATION_AND_BUFFER
-        if status is DataStatus.CONTINUE:
-            self._request_body = None
+        self._request_body = None
+        self._request_body_freed = status not in (DataStatus.CONTINUE, DataStatus.STOP_ITERATION_AND_BUFFER)
         return status
 
     def on_request_trailers(self, trailers: HeaderMap) -> TrailersStatus:
@@ -244,8 +331,8 @@ class HttpContext(Context):
             return DataStatus.STOP_ITERATION_AND_BUFFER
         status = self._data("proxy_on_response_body", self._response_body, end_stream)
         self._holding_response = status is DataStatus.STOP_ITERATION_AND_BUFFER
-        if status is DataStatus.CONTINUE:
-            self._response_body = None
+        self._response_body = None
+        self._response_body_freed = status not in (DataStatus.CONTINUE, DataStatus.STOP_ITERATION_AND_BUFFER)
         return status
 
     def on_response_trailers(self, trailers: HeaderMap) -> TrailersStatus:
@@ -312,7 +399,7 @@ class HttpContext(Context):
             case MapType.HTTP_RESPONSE_TRAILERS:
                 return info.response_trailers if self._logging else self._response_trailers
             case _:
-                return None
+                return super().readable_map(map_type)
 
     @property
     def missing_map(self) -> Status:
@@ -323,9 +410,13 @@ class HttpContext(Context):
         """A buffer."""
         match buffer_type:
             case BufferType.HTTP_REQUEST_BODY:
-                return self._request_body if self._request_body is not None else _NO_BUFFER
+                if self._request_body is None and self._holding_request:
+                    return self._stream.held_request_body()
+                return self._lent_body("request", self._request_body, self._request_body_freed)
             case BufferType.HTTP_RESPONSE_BODY:
-                return self._response_body if self._response_body is not None else _NO_BUFFER
+                if self._response_body is None and self._holding_response:
+                    return self._stream.held_response_body()
+                return self._lent_body("response", self._response_body, self._response_body_freed)
             case _:
                 return super().buffer(buffer_type)
 
@@ -339,6 +430,7 @@ class HttpContext(Context):
             case _:
                 return super().continue_stream(stream_type)
         self._request_headers = self._request_body = self._request_trailers = None
+        self._request_body_freed = False
         return Status.OK
 
     def close_stream(self, stream_type: StreamType) -> Status:
@@ -361,6 +453,17 @@ class HttpContext(Context):
                 "Answer in a callback of the request or the response"
             )
         self.vm.defer(lambda: self._stream.send_local_reply(reply))
+
+    def _lent_body(self, direction: str, body: BodyBuffer | None, freed: bool) -> LentBuffer:
+        if body is None and freed:
+            misuse = HostMisuse(
+                f"the {direction}'s body was accessed in {self.vm.running}, after on_{direction}_body returned "
+                f"{self.results[f'on_{direction}_body']}: Envoy crashes. Return PAUSE (1) from on_{direction}_body, "
+                "which keeps the body readable"
+            )
+            self.vm.note_fault(misuse)
+            raise misuse
+        return _NO_BUFFER if body is None else body
 
     # --- calls ---
 

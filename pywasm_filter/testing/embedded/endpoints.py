@@ -24,7 +24,7 @@ Reply = Callable[[LocalReply], None]
 _UPSTREAM_HUNG_UP = b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"
 _UPSTREAM_RESET = "upstream_reset_before_response_started{connection_termination}"
 
-_BODYLESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
+BODYLESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
 
 
 class Router:
@@ -64,7 +64,7 @@ class Router:
         self._info.upstream_attempts = 1
         self._info.upstream_start_time = self._now_ns()
         self._headers = list(headers)
-        if end_stream and headers.get(b":method") not in _BODYLESS_METHODS and headers.get(b"content-length") is None:
+        if end_stream and headers.get(b":method") not in BODYLESS_METHODS and headers.get(b"content-length") is None:
             self._headers.append((b"content-length", b"0"))
         self._end(end_stream)
 

@@ -179,6 +179,11 @@ class FilterChain(Generic[HeadersT]):
         self._streaming = False
         return self._hold(data)
 
+    @property
+    def held(self) -> BodyBuffer:
+        """What is held back; an empty buffer if nothing is."""
+        return BodyBuffer() if self._held is None else self._held
+
     def create_trailers(self) -> HeaderMap:
         """Give trailers to a message that has none, from within on_body with `end_stream`."""
         self.trailers = HeaderMap()

@@ -6,9 +6,9 @@ from typing import NoReturn
 
 from pywasm_filter.sdk.abi import BufferType, LogLevel, MapType, Status, StreamType
 from pywasm_filter.testing.embedded.contexts import RootContext
-from pywasm_filter.testing.embedded.header_map import HeaderMap
+from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply, known_grpc_status
-from pywasm_filter.testing.embedded.metrics import Metrics
+from pywasm_filter.testing.embedded.metrics import VmMetrics
 from pywasm_filter.testing.embedded.pairs import read_pairs, write_pairs
 from pywasm_filter.testing.embedded.properties import get_property, set_property
 from pywasm_filter.testing.embedded.unsupported import UnsupportedHostcalls
@@ -38,7 +38,7 @@ class Host(UnsupportedHostcalls):
     in `vm.fault`, because the guest may swallow them.
     """
 
-    def __init__(self, vm: VirtualMachine, metrics: Metrics) -> None:
+    def __init__(self, vm: VirtualMachine, metrics: VmMetrics) -> None:
         self._vm = vm
         self._metrics = metrics
 
@@ -48,7 +48,9 @@ class Host(UnsupportedHostcalls):
         """Write a message to the proxy's log."""
         if level > LogLevel.CRITICAL:
             return Status.BAD_ARGUMENT
-        self._vm.log.write(LogLevel(level), message, self._vm.settings.root_id)
+        root = self._vm.context().root_context()
+        root_id = self._vm.settings.root_id if root is None else root.root_id
+        self._vm.log.write(LogLevel(level), message, root_id)
         return Status.OK
 
     def proxy_get_log_level(self, /) -> tuple[int, int]:
@@ -194,12 +196,12 @@ class Host(UnsupportedHostcalls):
 
     def proxy_get_shared_data(self, key: bytes, /) -> tuple[int, bytes, int]:
         """A shared value and its compare-and-swap number."""
-        entry = self._vm.shared_data.get(key)
+        entry = self._vm.shared.data.get(key)
         return (Status.NOT_FOUND, b"", 0) if entry is None else (Status.OK, *entry)
 
     def proxy_set_shared_data(self, key: bytes, value: bytes, cas: int, /) -> int:
         """Set a shared value."""
-        return self._vm.shared_data.set(key, value, cas)
+        return self._vm.shared.data.set(key, value, cas)
 
     def proxy_define_metric(self, metric_type: int, metric_name: bytes, /) -> tuple[int, int]:
         """Define a metric."""
@@ -217,11 +219,51 @@ class Host(UnsupportedHostcalls):
         """Value of a metric."""
         return self._metrics.get(metric_id)
 
+    # --- callouts, ticks and queues: those of the root context, whoever makes the call ---
+
+    def proxy_http_call(
+        self, upstream: bytes, headers: bytes, body: bytes, trailers: bytes, timeout_milliseconds: int, /
+    ) -> tuple[int, int]:
+        """Send a request to a cluster."""
+        return self._root().http_callouts.call(
+            upstream.decode("utf-8", "surrogateescape"),
+            RequestHeaderMap(read_pairs(headers)),
+            body,
+            HeaderMap(read_pairs(trailers)),
+            timeout_milliseconds,
+        )
+
+    def proxy_set_tick_period_milliseconds(self, period: int, /) -> int:
+        """Tick from now on."""
+        self._root().ticker.set_period(period)
+        return Status.OK
+
+    def proxy_register_shared_queue(self, queue_name: bytes, /) -> tuple[int, int]:
+        """Make a queue, or take one over."""
+        vm = self._vm
+        return Status.OK, vm.shared.queues.register(vm.settings.vm_id, queue_name, self._root().on_queue_ready)
+
+    def proxy_resolve_shared_queue(self, vm_id: bytes, queue_name: bytes, /) -> tuple[int, int]:
+        """Find a queue."""
+        token = self._vm.shared.queues.resolve(
+            vm_id.decode("utf-8", "surrogateescape") or self._vm.settings.vm_id, queue_name
+        )
+        return (Status.NOT_FOUND, 0) if token is None else (Status.OK, token)
+
+    def proxy_enqueue_shared_queue(self, queue_id: int, value: bytes, /) -> int:
+        """Put an item into a queue."""
+        return self._vm.shared.queues.enqueue(queue_id, value)
+
+    def proxy_dequeue_shared_queue(self, queue_id: int, /) -> tuple[int, bytes]:
+        """Take an item out of a queue."""
+        return self._vm.shared.queues.dequeue(queue_id)
+
     # --- other ---
 
     def proxy_get_status(self, /) -> tuple[int, int, bytes]:
-        """Status of the gRPC call that is being reported; there is none."""
-        return Status.OK, 0, b""
+        """Status of the callout that is being reported."""
+        root = self._vm.context().root_context()
+        return (Status.OK, 0, b"") if root is None else (Status.OK, *root.call_status)
 
     def proxy_call_foreign_function(self, function_name: bytes, arguments: bytes, /) -> tuple[int, bytes]:
         """Only clear_route_cache; NOT_FOUND for what Envoy does not have either."""
@@ -241,6 +283,12 @@ class Host(UnsupportedHostcalls):
 
     def _writable(self, map_type: int) -> HeaderMap | None:
         return self._vm.context().writable_map(MapType(map_type)) if map_type <= max(MapType) else None
+
+    def _root(self) -> RootContext:
+        root = self._vm.context().root_context()
+        if root is None:
+            self._refuse(HostMisuse("the hostcall needs a root context, and there is none yet while a module starts"))
+        return root
 
     def unsupported(self, name: str) -> NoReturn:
         """Refuse a hostcall that this proxy does not offer."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pywasm_filter.testing.clusters import Clusters
 from pywasm_filter.testing.embedded.contexts import Context, RootContext
 from pywasm_filter.testing.embedded.events import EventQueue
 from pywasm_filter.testing.embedded.host import Host
 from pywasm_filter.testing.embedded.log import Log
-from pywasm_filter.testing.embedded.metrics import Metrics, MetricValues
-from pywasm_filter.testing.embedded.shared import SharedData
+from pywasm_filter.testing.embedded.metrics import MetricValues, VmMetrics
+from pywasm_filter.testing.embedded.queues import SharedQueues
+from pywasm_filter.testing.embedded.shared import Shared, SharedData
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import PluginConfigurationError
 from pywasm_filter.testing.guests import GuestFactory
@@ -15,21 +17,27 @@ from pywasm_filter.testing.settings import PluginSettings
 
 
 class Plugin:
-    """The plugin in one proxy: what its VMs share, and the worker's VM.
+    """The plugin in one proxy: what its VMs share, and the worker's VM with its root contexts.
 
     The base VM from which Envoy clones the others runs no callback; it is left out here.
     """
 
-    def __init__(self, make_guest: GuestFactory, settings: PluginSettings, log: Log, events: EventQueue) -> None:
+    def __init__(
+        self, make_guest: GuestFactory, settings: PluginSettings, log: Log, events: EventQueue, clusters: Clusters
+    ) -> None:
         """Raises PluginConfigurationError when the plugin refuses to start, and what `make_guest` raises."""
         self.settings = settings
         self.log = log
         self._make_guest = make_guest
         self.events = events
-        self._shared_data = SharedData()
+        self._shared = Shared(SharedData(), SharedQueues(events), clusters)
         self.metric_values = MetricValues()
-        self._start_vm("the canary VM")
-        self.vm, self.root = self._start_vm("the worker's VM")
+        roots = [(settings.root_id, settings.configuration), *settings.background_roots.items()]
+        for root in roots:
+            self._start_root(self._start_vm("the canary VM"), *root, "the canary VM").discard()
+        self.vm = self._start_vm("the worker's VM")
+        self.roots = [self._start_root(self.vm, *root, "the worker's VM") for root in roots]
+        self.root = self.roots[0]
 
     def raise_fault(self) -> None:
         """Raise what the test must see, such as a hostcall that this proxy does not offer."""
@@ -37,18 +45,22 @@ class Plugin:
             raise self.vm.fault
 
     def shut_down(self) -> None:
-        """End the root context."""
-        self.root.shut_down()
+        """End the root contexts."""
+        for root in self.roots:
+            root.shut_down()
 
-    def _start_vm(self, which: str) -> tuple[VirtualMachine, RootContext]:
-        vm = VirtualMachine(self.settings, self.log, self.events, self._shared_data)
+    def _start_vm(self, which: str) -> VirtualMachine:
+        vm = VirtualMachine(self.settings, self.log, self.events, self._shared)
         Context(vm, 0)
-        vm.install(self._make_guest(Host(vm, Metrics(self.metric_values))))
+        vm.install(self._make_guest(Host(vm, VmMetrics(self.metric_values))))
         self._check(vm, True, f"{which} could not be initialised")
-        root = RootContext(vm)
+        return vm
+
+    def _start_root(self, vm: VirtualMachine, root_id: str, configuration: bytes, which: str) -> RootContext:
+        root = RootContext(vm, root_id, configuration)
         self._check(vm, root.start(), f"on_vm_start refused the VM's configuration in {which}")
         self._check(vm, root.configure(), f"on_configure refused the plugin's configuration in {which}")
-        return vm, root
+        return root
 
     def _check(self, vm: VirtualMachine, accepted: bool, refusal: str) -> None:
         if vm.fault is not None:

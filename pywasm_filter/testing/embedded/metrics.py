@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from pywasm_filter.sdk.abi import MetricType, Status
+from pywasm_filter.testing.metrics import Metrics
 
 _TYPE_MASK = 3
 _ID_STEP = 4
@@ -19,8 +20,16 @@ class MetricValues:
         self.gauges: dict[bytes, int] = defaultdict(int)
         self.histograms: dict[bytes, list[int]] = defaultdict(list)
 
+    def snapshot(self) -> Metrics:
+        """What a test sees of them now."""
+        return Metrics(
+            counters={_text(name): value for name, value in self.counters.items()},
+            gauges={_text(name): value for name, value in self.gauges.items()},
+            histograms={_text(name): len(values) for name, values in self.histograms.items()},
+        )
 
-class Metrics:
+
+class VmMetrics:
     """The metrics of one VM by id; the low two bits of an id tell its type."""
 
     def __init__(self, values: MetricValues) -> None:
@@ -77,3 +86,7 @@ class Metrics:
         if name is None:
             return Status.NOT_FOUND, 0
         return Status.OK, (self._values.counters if kind == MetricType.COUNTER else self._values.gauges)[name]
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")

@@ -100,9 +100,10 @@ def find_attribute(context: Context, name: str, *, last: bool) -> Value | None:
 
 def _plugin_attributes(context: Context) -> dict[str, str]:
     settings = context.vm.settings
+    root = context.root_context()
     return {
         "plugin_name": settings.plugin_name,
-        "plugin_root_id": settings.root_id,
+        "plugin_root_id": settings.root_id if root is None else root.root_id,
         "plugin_vm_id": settings.vm_id,
     }
 

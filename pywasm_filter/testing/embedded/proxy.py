@@ -6,6 +6,7 @@ import itertools
 from typing import NoReturn
 
 from pywasm_filter.testing.clock import Clock, nanoseconds
+from pywasm_filter.testing.clusters import Clusters
 from pywasm_filter.testing.embedded.events import EventQueue, VirtualClock
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.lifecycle import Plugin
@@ -17,9 +18,10 @@ from pywasm_filter.testing.errors import StreamStalled
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.messages import Headers, HeadersInput, LogLine, Request, Response, chunks_of
+from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy, Stream, outgoing_request
 from pywasm_filter.testing.settings import PluginSettings
-from pywasm_filter.testing.wire import framing, has_no_body
+from pywasm_filter.testing.wire import framing, has_no_body, response_framing
 
 # What Envoy takes from the requests of clients that it does not trust, and what concerns one connection.
 _DROPPED_AT_THE_EDGE = frozenset(
@@ -67,11 +69,11 @@ class EmbeddedProxy(Proxy):
 
         Raises PluginConfigurationError when the plugin refuses to start, and what `make_guest` raises.
         """
-        super().__init__()
         self.settings = settings or PluginSettings()
+        super().__init__(Clusters(self.settings.clusters))
         self._log = Log(self.settings.log_level)
         self._events = EventQueue(start_ns)
-        self._plugin = Plugin(make_guest, self.settings, self._log, self._events)
+        self._plugin = Plugin(make_guest, self.settings, self._log, self._events, self.clusters)
         self._timeout_ns = nanoseconds(timeout)
         self._connections = itertools.count(1)
         self._closed = False
@@ -90,6 +92,11 @@ class EmbeddedProxy(Proxy):
     def notes(self) -> list[str]:
         """Traps of the VM."""
         return list(self._log.notes)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of all VMs."""
+        return self._plugin.metric_values.snapshot()
 
     def send(self, request: Request) -> Exchange:
         """Send a request and wait for its end."""
@@ -170,7 +177,7 @@ class EmbeddedStream(Stream):
         """Answer from the upstream, the whole response at once."""
         request = self._stream.upstream_request
         bodyless = has_no_body(response.status) or (request is not None and request.method == "HEAD")
-        headers = [*response.headers.raw, *_response_framing(response)]
+        headers = [*response.headers.raw, *response_framing(response)]
         chunks = () if bodyless else response.chunks
         trailers = () if bodyless else response.trailers.raw
         self._respond_headers(response.status, headers, end_stream=not chunks and not trailers)
@@ -281,10 +288,3 @@ def _request_map(request: Request) -> RequestHeaderMap:
     if headers.get(b"x-forwarded-proto") is None:
         headers.add(b"x-forwarded-proto", b"http")
     return headers
-
-
-def _response_framing(response: Response) -> list[Pair]:
-    if has_no_body(response.status):
-        return []
-    own = framing(response.headers, response.chunks or (b"",), trailers=bool(response.trailers))
-    return [] if own is None else [own]

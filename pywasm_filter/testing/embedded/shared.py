@@ -1,8 +1,12 @@
-"""Data that all VMs of one vm_id share."""
+"""What all VMs of a proxy share."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pywasm_filter.sdk.abi import Status
+from pywasm_filter.testing.clusters import Clusters
+from pywasm_filter.testing.embedded.queues import SharedQueues
 
 
 class SharedData:
@@ -24,3 +28,12 @@ class SharedData:
         self._last_cas += 1
         self._values[key] = (value, self._last_cas)
         return Status.OK
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all VMs of a proxy share."""
+
+    data: SharedData
+    queues: SharedQueues
+    clusters: Clusters

@@ -135,6 +135,14 @@ class HttpStream:
         """Add to the response body that is held back."""
         return self.response_chain.hold(data)
 
+    def held_request_body(self) -> BodyBuffer:
+        """The request body that is held back."""
+        return self.request_chain.held
+
+    def held_response_body(self) -> BodyBuffer:
+        """The response body that is held back."""
+        return self.response_chain.held
+
     def create_request_trailers(self) -> HeaderMap:
         """Add trailers to a request that has none."""
         return self.request_chain.create_trailers()

@@ -1,4 +1,4 @@
-"""Hostcalls that this proxy does not offer: callouts, timers and queues."""
+"""Hostcalls that this proxy does not offer: gRPC callouts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ class UnsupportedHostcalls:
     def unsupported(self, name: str) -> NoReturn:
         """Refuse a hostcall."""
         raise NotImplementedError(name)
-
-    def proxy_set_tick_period_milliseconds(self, period: int, /) -> int:
-        """Not offered."""
-        self.unsupported("proxy_set_tick_period_milliseconds")
-
-    def proxy_http_call(
-        self, upstream: bytes, headers: bytes, body: bytes, trailers: bytes, timeout_milliseconds: int, /
-    ) -> tuple[int, int]:
-        """Not offered."""
-        self.unsupported("proxy_http_call")
 
     def proxy_grpc_call(
         self,
@@ -52,19 +42,3 @@ class UnsupportedHostcalls:
     def proxy_grpc_close(self, call_id: int, /) -> int:
         """Not offered."""
         self.unsupported("proxy_grpc_close")
-
-    def proxy_register_shared_queue(self, queue_name: bytes, /) -> tuple[int, int]:
-        """Not offered."""
-        self.unsupported("proxy_register_shared_queue")
-
-    def proxy_resolve_shared_queue(self, vm_id: bytes, queue_name: bytes, /) -> tuple[int, int]:
-        """Not offered."""
-        self.unsupported("proxy_resolve_shared_queue")
-
-    def proxy_enqueue_shared_queue(self, queue_id: int, value: bytes, /) -> int:
-        """Not offered."""
-        self.unsupported("proxy_enqueue_shared_queue")
-
-    def proxy_dequeue_shared_queue(self, queue_id: int, /) -> tuple[int, bytes]:
-        """Not offered."""
-        self.unsupported("proxy_dequeue_shared_queue")

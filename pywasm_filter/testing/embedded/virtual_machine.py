@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 from pywasm_filter.testing.embedded.events import EventQueue
 from pywasm_filter.testing.embedded.log import Log
-from pywasm_filter.testing.embedded.shared import SharedData
+from pywasm_filter.testing.embedded.shared import Shared
 from pywasm_filter.testing.guests import GuestTrap
 from pywasm_filter.testing.settings import PluginSettings
 
 if TYPE_CHECKING:
     from pywasm_filter.testing.embedded.contexts import Context
     from pywasm_filter.testing.guests import Guest
+
+
+_CALLOUT_STEP = 4
 
 
 class VirtualMachine:
@@ -23,11 +26,11 @@ class VirtualMachine:
     that this proxy does not offer: it is kept because the guest may well swallow the exception.
     """
 
-    def __init__(self, settings: PluginSettings, log: Log, events: EventQueue, shared_data: SharedData) -> None:
+    def __init__(self, settings: PluginSettings, log: Log, events: EventQueue, shared: Shared) -> None:
         self.settings = settings
         self.log = log
         self.events = events
-        self.shared_data = shared_data
+        self.shared = shared
         self.contexts: dict[int, Context] = {}
         self.trap: GuestTrap | None = None
         self.fault: Exception | None = None
@@ -37,6 +40,7 @@ class VirtualMachine:
         """Whether the running callback has sent a local response."""
         self._guest: Guest | None = None
         self._next_context_id = 1
+        self._last_http_call_token = 0
         self._current_id = 0
         self._effective_id = 0
         self._deferred: list[Callable[[], None]] = []
@@ -56,6 +60,11 @@ class VirtualMachine:
         allocated = self._next_context_id
         self._next_context_id += 1
         return allocated
+
+    def allocate_http_call_token(self) -> int:
+        """The token of the next HTTP callout: those of gRPC have other low bits."""
+        self._last_http_call_token += _CALLOUT_STEP
+        return self._last_http_call_token
 
     def context(self) -> Context:
         """The context that hostcalls act for: the effective one, otherwise the one that was called."""

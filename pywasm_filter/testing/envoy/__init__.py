@@ -24,7 +24,7 @@ from pywasm_filter.testing.envoy.client import (
 from pywasm_filter.testing.envoy.config import EnvoySettings, FailurePolicy, bootstrap, bootstrap_json
 from pywasm_filter.testing.envoy.log import LogLine, WasmLogLine
 from pywasm_filter.testing.envoy.process import EnvoyProcess, Memory
-from pywasm_filter.testing.envoy.upstream import Handler, RecordedRequest, Upstream, UpstreamResponse
+from pywasm_filter.testing.envoy.upstream import Handler, HangUp, RecordedRequest, Silence, Upstream, UpstreamResponse
 
 __all__ = [
     "ClientResponse",
@@ -36,11 +36,13 @@ __all__ = [
     "EnvoyStartError",
     "FailurePolicy",
     "Handler",
+    "HangUp",
     "Header",
     "LogLine",
     "MalformedResponseError",
     "Memory",
     "RecordedRequest",
+    "Silence",
     "Upstream",
     "UpstreamResponse",
     "WasmLogLine",

@@ -41,11 +41,31 @@ class Admin:
         bound = {status["name"]: status["local_address"]["socket_address"] for status in statuses}
         return bound[name]["address"], bound[name]["port_value"]
 
-    def stats(self, prefix: str = "") -> dict[str, int]:
-        """Return the counters and gauges whose names start with `prefix`, in Envoy's order."""
-        body = self.get(f"/stats?format=json&filter={quote('^' + re.escape(prefix))}")[1]
+    def stats(self, prefix: str = "", kind: str = "All") -> dict[str, int]:
+        """Return the counters and gauges whose names start with `prefix`, in Envoy's order.
+
+        `kind` is Counters or Gauges for one of them.
+        """
+        body = self.get(f"/stats?format=json&type={kind}&filter={_beginning(prefix)}")[1]
         return {
             stat["name"]: stat["value"]
             for stat in json.loads(body)["stats"]
             if isinstance(stat.get("value"), int)  # the histograms come as one entry without a name
         }
+
+    def histogram_counts(self, prefix: str = "") -> dict[str, int]:
+        """Return how many values the histograms have recorded whose names start with `prefix`.
+
+        What was recorded since the last flush is not in it; see `stats_flush_on_admin`.
+        """
+        query = f"format=json&histogram_buckets=disjoint&type=Histograms&filter={_beginning(prefix)}"
+        body = self.get(f"/stats?{query}")[1]
+        return {
+            entry["name"]: sum(bucket["cumulative"] for bucket in entry["buckets"])
+            for stat in json.loads(body)["stats"]
+            for entry in stat["histograms"]
+        }
+
+
+def _beginning(prefix: str) -> str:
+    return quote("^" + re.escape(prefix))

@@ -71,6 +71,9 @@ class EnvoySettings:
     """Where requests go, the first that fits; all to the upstream when there are none, and what fits none."""
     routed_clusters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """Further HTTP/1.1 clusters for routes: name to port on 127.0.0.1."""
+    background_roots: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    """Further root ids of the module and their configurations, as bootstrap extensions: in each thread they share the
+    VM of the HTTP filter."""
     wasm_log_level: str = "info"
     """The least level of the plugin's log messages: trace, debug, info, warning, error or critical."""
 
@@ -98,10 +101,16 @@ def bootstrap(settings: EnvoySettings) -> JSON:
         "stats_config": {
             "stats_tags": [{"tag_name": name, "regex": regex} for name, regex in settings.stats_tags.items()]
         },
+        # Otherwise histograms show what was recorded some seconds later.
+        "stats_flush_on_admin": True,
         "static_resources": {"listeners": [_listener(settings)], "clusters": clusters},
     }
     if settings.node:
         config["node"] = dict(settings.node)
+    if settings.module is not None and settings.background_roots:
+        config["bootstrap_extensions"] = [
+            _service(settings, settings.module, *root) for root in settings.background_roots.items()
+        ]
     return config
 
 
@@ -176,24 +185,42 @@ def _http_filters(settings: EnvoySettings) -> list[JSON]:
     router = _http_filter("router", "filters.http.router.v3.Router", {"suppress_envoy_headers": True})
     if settings.module is None:
         return [router]
-    return [_http_filter("wasm", "filters.http.wasm.v3.Wasm", {"config": _plugin(settings, settings.module)}), router]
+    return [
+        _http_filter("wasm", "filters.http.wasm.v3.Wasm", {"config": _http_plugin(settings, settings.module)}),
+        router,
+    ]
 
 
 def _http_filter(name: str, extension: str, fields: JSON) -> JSON:
     return {"name": name, "typed_config": {"@type": _type(extension), **fields}}
 
 
-def _plugin(settings: EnvoySettings, module: Path) -> JSON:
+def _http_plugin(settings: EnvoySettings, module: Path) -> JSON:
+    return _plugin(settings, module, settings.root_id, settings.configuration)
+
+
+def _service(settings: EnvoySettings, module: Path, root_id: str, configuration: bytes) -> JSON:
+    """envoy.extensions.wasm.v3.WasmService; not a singleton, which would run in the main thread alone."""
+    return {
+        "name": "envoy.bootstrap.wasm",
+        "typed_config": {
+            "@type": _type("wasm.v3.WasmService"),
+            "config": _plugin(settings, module, root_id, configuration),
+        },
+    }
+
+
+def _plugin(settings: EnvoySettings, module: Path, root_id: str, configuration: bytes) -> JSON:
     """envoy.extensions.wasm.v3.PluginConfig."""
     plugin: JSON = {
         "name": settings.plugin_name,
-        "root_id": settings.root_id,
+        "root_id": root_id,
         "vm_config": _vm(settings, module),
         "failure_policy": settings.failure_policy.value,
         "allow_on_headers_stop_iteration": settings.allow_on_headers_stop_iteration,
     }
-    if settings.configuration:
-        plugin["configuration"] = _bytes_value(settings.configuration)
+    if configuration:
+        plugin["configuration"] = _bytes_value(configuration)
     return plugin
 
 

@@ -66,10 +66,12 @@ def parse_wasm_line(line: LogLine, settings: EnvoySettings) -> WasmLogLine | Non
     if line.component != "wasm":
         return None
     identity = (settings.root_id, settings.vm_id)
-    for parts in ((settings.plugin_name, *identity), identity, ()):
+    prefixes = [((settings.plugin_name, *identity), settings.root_id), (identity, settings.root_id)]
+    prefixes += [((root_id, settings.vm_id), root_id) for root_id in settings.background_roots]
+    for parts, root_id in [*prefixes, ((), settings.root_id)]:
         prefix = "wasm log" + "".join(f" {part}" for part in parts if part) + ": "
         if line.message.startswith(prefix):
-            return WasmLogLine(line.level, settings.root_id, line.message.removeprefix(prefix))
+            return WasmLogLine(line.level, root_id, line.message.removeprefix(prefix))
     return None
 
 

@@ -95,6 +95,13 @@ class EnvoyProcess:
         """Return what Envoy's admin interface answers to a GET of `path`. Raises OSError when it does not answer."""
         return self._admin.get(path)[1].decode("utf-8", "replace")
 
+    def metrics(self, prefix: str) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+        """Return counters, gauges, and how many values histograms recorded, of names that start with `prefix`."""
+        # The first query is the one that has the threads' histograms merged.
+        self._admin.histogram_counts(prefix)
+        counters, gauges = (self._admin.stats(prefix, kind) for kind in ("Counters", "Gauges"))
+        return counters, gauges, self._admin.histogram_counts(prefix)
+
     def memory(self) -> Memory:
         """Return Envoy's resident memory, from Linux's /proc. Raises OSError elsewhere, or when Envoy has ended."""
         if self._process.poll() is not None:

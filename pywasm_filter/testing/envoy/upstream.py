@@ -55,7 +55,8 @@ class UpstreamResponse:
     """What the upstream answers; as it stands: 200, no headers of its own, an empty body.
 
     One body chunk is sent with content-length, several (or any trailers) as HTTP chunks with `delay` seconds between
-    them. `headers` may bring their own content-length or transfer-encoding.
+    them. `headers` may bring their own content-length or transfer-encoding. `wait` is how many seconds pass before any
+    of it is sent.
     """
 
     status: int = 200
@@ -63,9 +64,26 @@ class UpstreamResponse:
     body_chunks: Sequence[bytes] = (b"",)
     trailers: Sequence[Header] = ()
     delay: float = CHUNK_DELAY
+    wait: float = 0.0
 
 
-Handler = Callable[[RecordedRequest], UpstreamResponse]
+@dataclass(frozen=True)
+class HangUp:
+    """The upstream ends the connection after `wait` seconds; before that it sends `begun` but for its last byte."""
+
+    begun: UpstreamResponse | None = None
+    wait: float = 0.0
+
+
+@dataclass(frozen=True)
+class Silence:
+    """The upstream sends `begun` but for its last byte after `wait` seconds, and no more until the proxy hangs up."""
+
+    begun: UpstreamResponse | None = None
+    wait: float = 0.0
+
+
+Handler = Callable[[RecordedRequest], UpstreamResponse | HangUp | Silence]
 
 
 def answer_empty_200(_request: RecordedRequest) -> UpstreamResponse:
@@ -88,17 +106,13 @@ class Upstream:
         self._handler_errors: list[Exception] = []
         self._connections: set[socket.socket] = set()
         self._closing = threading.Event()
-        self._server = _Server(self._serve)
-        self._acceptor = threading.Thread(
-            target=self._server.serve_forever, args=(_POLL_INTERVAL,), name="upstream", daemon=True
-        )
-        self._acceptor.start()
+        self._listener: _Listener | None = _Listener(0, self._serve)
+        self._address = self._listener.address
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port."""
-        host, port = self._server.server_address[:2]
-        return str(host), int(port)
+        return self._address
 
     @property
     def port(self) -> int:
@@ -120,13 +134,22 @@ class Upstream:
     def close(self) -> None:
         """Stop listening and hang up on every connection."""
         self._closing.set()
-        self._server.shutdown()
-        self._acceptor.join()
-        self._server.server_close()
+        self.refuse()
+
+    def refuse(self) -> None:
+        """Refuse connections from now on, and hang up on those that there are. Does nothing when that is so already."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         with self._lock:
             for connection in self._connections:
                 with contextlib.suppress(OSError):  # the proxy may have hung up first
                     connection.shutdown(socket.SHUT_RDWR)
+
+    def accept(self) -> None:
+        """Listen again after `refuse`, at the same address. Does nothing when it listens."""
+        if self._listener is None:
+            self._listener = _Listener(self.port, self._serve)
 
     def __enter__(self) -> Self:
         return self
@@ -164,17 +187,48 @@ class Upstream:
         if not request.complete:
             return False
         try:
-            response = self.handler(request)
-            pieces = _response_frames(connection, request, response)
+            answer = self.handler(request)
+            response = answer if isinstance(answer, UpstreamResponse) else answer.begun
+            pieces = [] if response is None else _response_frames(connection, request, response)
         except Exception as error:  # noqa: BLE001 - a test's own code: kept, and raised when the context ends
             with self._lock:
                 self._handler_errors.append(error)
             return False
+        if answer.wait and self._closing.wait(answer.wait):
+            return False
+        if not isinstance(answer, UpstreamResponse):
+            sock.sendall(b"".join(pieces)[:-1])
+            if isinstance(answer, Silence):
+                _await_end(sock)
+            return False
         for index, piece in enumerate(pieces):
-            if index and self._closing.wait(response.delay):
+            if index and self._closing.wait(answer.delay):
                 return False
             sock.sendall(piece)
         return connection.our_state is h11.DONE and connection.their_state is h11.DONE
+
+
+class _Listener:
+    """A listening socket with the thread that accepts connections from it."""
+
+    def __init__(self, port: int, serve: Callable[[socket.socket], None]) -> None:
+        self._server = _Server(port, serve)
+        self._acceptor = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_INTERVAL,), name="upstream", daemon=True
+        )
+        self._acceptor.start()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, port = self._server.server_address[:2]
+        return str(host), int(port)
+
+    def close(self) -> None:
+        """Accept no more; the connections stay."""
+        self._server.shutdown()
+        self._acceptor.join()
+        self._server.server_close()
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -182,15 +236,23 @@ class _Server(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     request_queue_size = 128
+    allow_reuse_address = True
+    block_on_close = False  # connections outlive the listener
 
-    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+    def __init__(self, port: int, serve: Callable[[socket.socket], None]) -> None:
         self._serve_connection = serve
-        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        super().__init__(("127.0.0.1", port), socketserver.BaseRequestHandler)
 
     def finish_request(self, request: object, client_address: object) -> None:
         """Serve one connection; the base class closes it afterwards."""
         assert isinstance(request, socket.socket)
         self._serve_connection(request)
+
+
+def _await_end(sock: socket.socket) -> None:
+    """Read until the proxy hangs up, or this side does."""
+    while sock.recv(READ_BYTES):
+        pass
 
 
 def _receive(sock: socket.socket, connection: h11.Connection) -> RecordedRequest | None:

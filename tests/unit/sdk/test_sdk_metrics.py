@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pywasm_filter import BadArgument, Counter, Gauge, Histogram, NotFound
 from pywasm_filter.sdk import hostcalls, metrics
 from pywasm_filter.sdk.hostcalls import Unbound
-from pywasm_filter.testing.embedded.metrics import Metrics, MetricValues
+from pywasm_filter.testing.embedded.metrics import MetricValues, VmMetrics
 
 
 class MetricHost(Unbound):
@@ -24,7 +24,7 @@ class MetricHost(Unbound):
         self.values = MetricValues()
         self.defined: list[bytes] = []
         self.logged: list[str] = []
-        self._metrics = Metrics(self.values)
+        self._metrics = VmMetrics(self.values)
 
     def proxy_define_metric(self, metric_type: int, metric_name: bytes, /) -> tuple[int, int]:
         self.defined.append(metric_name)

@@ -107,13 +107,13 @@ def test_an_interrupt_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("policy", ["FAIL_CLOSED", "FAIL_OPEN", "TRAP"])
 def test_an_unsupported_hostcall_passes_any_policy(tmp_path: Path, policy: str) -> None:
     with pytest.raises(HostcallNotSupported):
-        proxy_of(tmp_path, "hostcalls.current.proxy_set_tick_period_milliseconds(1)", policy).get()
+        proxy_of(tmp_path, "hostcalls.current.proxy_call_foreign_function(b'sign', b'')", policy).get()
 
 
 def test_an_unsupported_hostcall_is_told_even_if_it_is_swallowed(tmp_path: Path) -> None:
     body = """
 try:
-    hostcalls.current.proxy_set_tick_period_milliseconds(1)
+    hostcalls.current.proxy_call_foreign_function(b'sign', b'')
 except Exception:
     pass
 """

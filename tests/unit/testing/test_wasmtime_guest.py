@@ -374,9 +374,11 @@ with EmbeddedProxy(module.instantiate) as proxy:
 
 
 def test_what_the_host_raises_for_the_test_passes_the_module() -> None:
-    tick = '(import "env" "proxy_set_tick_period_milliseconds" (func $tick (param i32) (result i32)))'
-    proxy = EmbeddedProxy(load(tick + BASE + on_request_headers("(drop (call $tick (i32.const 1)))")).instantiate)
-    with pytest.raises(HostcallNotSupported, match="proxy_set_tick_period_milliseconds"):
+    imported = f'(import "env" "proxy_call_foreign_function" (func $foreign (param {"i32 " * 6}) (result i32)))'
+    name = '(data (i32.const 0) "sign")'
+    call = f"(drop (call $foreign (i32.const 0) (i32.const 4) {'(i32.const 0) ' * 4}))"
+    proxy = EmbeddedProxy(load(imported + BASE + name + on_request_headers(call)).instantiate)
+    with pytest.raises(HostcallNotSupported, match="proxy_call_foreign_function"):
         proxy.get()
 
 

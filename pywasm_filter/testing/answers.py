@@ -1,0 +1,31 @@
+"""What a service can do other than answer at once; the same for HTTP and gRPC callouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+AnswerT = TypeVar("AnswerT", covariant=True)
+
+
+@dataclass(frozen=True)
+class Delay(Generic[AnswerT]):
+    """Answers after so many seconds."""
+
+    seconds: float
+    answer: AnswerT
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """Takes the request and never answers: the callout's timeout strikes."""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """Takes the request and resets the connection."""
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Refuses the connection: the request does not arrive."""
