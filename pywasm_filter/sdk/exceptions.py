@@ -74,6 +74,18 @@ class Unimplemented(HostError):  # noqa: N818
     """UNIMPLEMENTED: this host does not offer the operation."""
 
 
+class ForeignFunctionFailed(Exception):  # noqa: N818
+    """A foreign function was called and did not do its work. `function` is its name, `reason` the host's text."""
+
+    def __init__(self, function: str, reason: str) -> None:
+        super().__init__(function, reason)
+        self.function = function
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.function}: {self.reason}"
+
+
 _BY_STATUS: dict[int, type[HostError]] = {
     Status.NOT_FOUND: NotFound,
     Status.BAD_ARGUMENT: BadArgument,
