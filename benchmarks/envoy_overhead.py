@@ -1,9 +1,9 @@
 """What a filter costs in a real Envoy: requests/s, added time a request, start, memory, size.
 
-    python -m benchmarks.envoy_overhead examples/add_header/filter.py
+    python -m benchmarks.envoy_overhead examples/add_header/filter.py [before.wasm ...]
 
-Envoy answers each request itself; the load comes from wrk (Debian's package `wrk`). Rounds with and without the filter
-alternate, and medians are reported.
+Filters are Python files or built modules. Envoy answers each request itself; the load comes from wrk (Debian's package
+`wrk`). Rounds without a filter and with each of them alternate, and medians are reported.
 """
 
 from __future__ import annotations
@@ -61,15 +61,15 @@ def start(stack: contextlib.ExitStack, series: Series, settings: EnvoySettings) 
     return envoy
 
 
-def measure(module: Path, root_id: str, configuration: bytes, rounds: int, seconds: int) -> list[Series]:
-    """Alternate rounds without and with the filter."""
-    bare, filtered = Series("no filter"), Series("with the filter")
-    with_filter = EnvoySettings(module, None, root_id=root_id, configuration=configuration)
+def measure(
+    modules: Sequence[tuple[str, Path]], root_id: str, configuration: bytes, rounds: int, seconds: int
+) -> list[Series]:
+    """Alternate rounds without and with each filter."""
+    runs = [(Series("no filter"), EnvoySettings(None, None))]
+    for name, module in modules:
+        runs.append((Series(name), EnvoySettings(module, None, root_id=root_id, configuration=configuration)))
     with contextlib.ExitStack() as stack:
-        envoys = [
-            (bare, start(stack, bare, EnvoySettings(None, None))),
-            (filtered, start(stack, filtered, with_filter)),
-        ]
+        envoys = [(series, start(stack, series, settings)) for series, settings in runs]
         for _, envoy in envoys:
             load(envoy, 1)
         for _ in range(rounds):
@@ -77,7 +77,7 @@ def measure(module: Path, root_id: str, configuration: bytes, rounds: int, secon
                 series.requests_per_second.append(load(envoy, seconds))
         for series, envoy in envoys:
             series.resident_mib = envoy.memory().resident / 2**20
-    return [bare, filtered]
+    return [series for series, _ in runs]
 
 
 def report(console: Console, measured: Sequence[Series]) -> None:
@@ -97,10 +97,24 @@ def report(console: Console, measured: Sequence[Series]) -> None:
     console.print(table)
 
 
+def built(given: Path, directory: Path, console: Console) -> Path:
+    """The module of a filter; what it is like is printed."""
+    module = given
+    begin = time.perf_counter()
+    if given.suffix != ".wasm":
+        module = directory / f"{given.parent.name}-{given.stem}.wasm"
+        module.write_bytes(build(given))
+    data = module.read_bytes()
+    size, packed = len(data) / 1e6, len(gzip.compress(data, 6)) / 1e6
+    time_taken = "" if module is given else f", built in {time.perf_counter() - begin:.1f} s"
+    console.print(f"{given}: {size:.1f} MB ({packed:.1f} MB gzipped){time_taken}")
+    return module
+
+
 def main() -> int:
-    """Measure the filter named on the command line."""
+    """Measure the filters named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("filter", type=Path)
+    parser.add_argument("filters", type=Path, nargs="+")
     parser.add_argument("--root-id", default="")
     parser.add_argument("--configuration", default="")
     parser.add_argument("--rounds", type=int, default=7)
@@ -111,15 +125,9 @@ def main() -> int:
         return 2
     console = Console()
     with tempfile.TemporaryDirectory() as directory:
-        begin = time.perf_counter()
-        data = build(arguments.filter)
-        built = time.perf_counter() - begin
-        size, packed = len(data) / 1e6, len(gzip.compress(data, 6)) / 1e6
-        console.print(f"module: {size:.1f} MB ({packed:.1f} MB gzipped), built in {built:.1f} s")
-        module = Path(directory, "filter.wasm")
-        module.write_bytes(data)
+        modules = [(str(given), built(given, Path(directory), console)) for given in arguments.filters]
         measured = measure(
-            module, arguments.root_id, arguments.configuration.encode(), arguments.rounds, arguments.seconds
+            modules, arguments.root_id, arguments.configuration.encode(), arguments.rounds, arguments.seconds
         )
     report(console, measured)
     return 0

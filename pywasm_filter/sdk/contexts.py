@@ -48,9 +48,11 @@ class Context:
     properties: Final = Properties()
     """Attributes of the connection, the request, the response and the plugin."""
 
+    _scope: Scope | None = None
+    """What is under way; in the class until a context has something."""
+
     def __init__(self, context_id: int) -> None:
         self.context_id = context_id
-        self._scope: Scope | None = None
 
     def on_context_create(self) -> None:
         """The context begins: set up its state here. ABI: proxy_on_context_create."""

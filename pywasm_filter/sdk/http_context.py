@@ -67,14 +67,16 @@ class HttpContext(Context, Generic[RootT]):
     root: RootT
     """The root context that created this one."""
 
+    # In the class until a stream needs its own: most never do.
+    _request_flow: RequestFlow | None = None
+    _response_flow: ResponseFlow | None = None
+    _request_paused: bool = False
+    _response_paused: bool = False
+    _answered: bool = False
+
     def __init__(self, context_id: int, root: RootT) -> None:
         super().__init__(context_id)
         self.root = root
-        self._request_flow: RequestFlow | None = None
-        self._response_flow: ResponseFlow | None = None
-        self._request_paused = False
-        self._response_paused = False
-        self._answered = False
 
     def on_request_headers(self, num_headers: int, end_of_stream: bool) -> HeadersResult:
         """Request headers have arrived; `end_of_stream` tells that neither body nor trailers follow.

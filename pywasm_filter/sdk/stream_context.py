@@ -33,12 +33,13 @@ class StreamContext(Context, Generic[RootT]):
     root: RootT
     """The root context that created this one."""
 
+    _downstream_flow: DownstreamFlow | None = None
+    _upstream_flow: UpstreamFlow | None = None
+    _downstream_paused: bool = False
+
     def __init__(self, context_id: int, root: RootT) -> None:
         super().__init__(context_id)
         self.root = root
-        self._downstream_flow: DownstreamFlow | None = None
-        self._upstream_flow: UpstreamFlow | None = None
-        self._downstream_paused = False
 
     def on_new_connection(self) -> NetworkResult:
         """A client has connected. PAUSE keeps the host from connecting upstream. ABI: proxy_on_new_connection."""

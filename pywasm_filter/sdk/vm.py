@@ -116,6 +116,7 @@ class Vm:
         self._https: dict[int, HttpContext[Any]] = {}
         self._connections: dict[int, StreamContext[Any]] = {}
         self._undecided: dict[int, RootContext[Any]] = {}
+        self._failed = self._failures.failed
 
     # --- lifecycle ---
 
@@ -127,12 +128,11 @@ class Vm:
         root = self._roots.get(parent_context_id)
         if root is None:
             return
-        if serves_http(type(root)):
-            if serves_tcp(type(root)):
-                self._undecided[context_id] = root  # its first callback will tell
-            else:
-                self._create_http(context_id, root)
-        elif serves_tcp(type(root)):
+        if not serves_tcp(type(root)):
+            self._create_http(context_id, root)
+        elif serves_http(type(root)):
+            self._undecided[context_id] = root  # its first callback will tell
+        else:
             self._create_connection(context_id, root)
 
     def proxy_on_vm_start(self, context_id: int, configuration_size: int) -> int:
@@ -184,14 +184,15 @@ class Vm:
 
     def proxy_on_delete(self, context_id: int) -> None:
         """Forget the context."""
-        context = self._context(context_id)
-        self._roots.pop(context_id, None)
-        self._https.pop(context_id, None)
-        self._connections.pop(context_id, None)
-        self._undecided.pop(context_id, None)
-        self._failures.failed.discard(context_id)
+        context: Context | None = self._https.pop(context_id, None)
+        if context is None:
+            self._undecided.pop(context_id, None)
+            context = self._connections.pop(context_id, None)
+        if context is None:
+            context = self._roots.pop(context_id, None)
         if context is None:
             return
+        self._failed.discard(context_id)
         try:
             if context._scope is not None:
                 context._end_scope()
@@ -521,7 +522,7 @@ class Vm:
 
     def _http_stream(self, context_id: int) -> HttpContext[Any] | None:
         """The stream's context; None when the filter has nothing more to say to this stream."""
-        if context_id in self._failures.failed:
+        if context_id in self._failed:
             return None
         stream = self._https.get(context_id)
         if stream is None and context_id in self._undecided:
@@ -531,7 +532,7 @@ class Vm:
 
     def _connection(self, context_id: int) -> StreamContext[Any] | None:
         """The connection's context; None when the filter has nothing more to say to it."""
-        if context_id in self._failures.failed:
+        if context_id in self._failed:
             return None
         stream = self._connections.get(context_id)
         if stream is None and context_id in self._undecided:
