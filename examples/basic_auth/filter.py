@@ -11,15 +11,33 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import logging
-from typing import Any
+from dataclasses import dataclass
 
 from pywasm_filter import Action, HttpContext, RootContext, register_root_context
 
 logger = logging.getLogger(__name__)
 
 USER_HEADER = "x-authenticated-user"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The configuration: digests of the passwords by user."""
+
+    users: dict[str, str]
+    realm: str = "restricted"
+
+    def __post_init__(self) -> None:
+        if '"' in self.realm or not self.realm.isprintable():
+            raise ValueError("realm must be a text without quotes")
+        for user, digest in self.users.items():
+            try:
+                size = len(bytes.fromhex(digest))
+            except ValueError:
+                size = 0
+            if size != hashlib.sha256().digest_size:
+                raise ValueError(f"the password of {user} is not given as its SHA-256, in hexadecimal")
 
 
 class BasicAuth(HttpContext["BasicAuthRoot"]):
@@ -32,7 +50,7 @@ class BasicAuth(HttpContext["BasicAuthRoot"]):
             logger.info("refused %s %s", self.request.method, self.request.path)
             return self.send_local_response(
                 401,
-                headers={"www-authenticate": f'Basic realm="{self.root.realm}", charset="UTF-8"'},
+                headers={"www-authenticate": f'Basic realm="{self.root.config.realm}", charset="UTF-8"'},
                 body="authentication required\n",
                 details="basic_auth_failed",
             )
@@ -41,24 +59,10 @@ class BasicAuth(HttpContext["BasicAuthRoot"]):
         return Action.CONTINUE
 
 
-class BasicAuthRoot(RootContext):
+class BasicAuthRoot(RootContext[Settings]):
     """The plugin: it knows the users."""
 
     http_context = BasicAuth
-    realm = "restricted"
-
-    def on_context_create(self) -> None:
-        self.digests: dict[str, str] = {}
-
-    def on_configure(self, configuration: bytes) -> bool:
-        try:
-            settings = json.loads(configuration)
-            self.realm = _text(settings, "realm", default=self.realm)
-            self.digests = {str(user): _digest(value) for user, value in settings["users"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            logger.error("basic_auth: bad configuration: %s: %s", type(error).__name__, error)
-            return False
-        return True
 
     def authenticate(self, authorization: bytes | None) -> str | None:
         """The user whom the header names and whose password it proves; None for any other."""
@@ -71,22 +75,9 @@ class BasicAuthRoot(RootContext):
         except (binascii.Error, UnicodeDecodeError):
             return None
         # An unknown user costs as much time as a wrong password.
-        expected = self.digests.get(name, "")
+        expected = self.config.users.get(name, "").lower()
         matches = hmac.compare_digest(hashlib.sha256(password).hexdigest(), expected)
         return name if matches and colon else None
-
-
-def _text(settings: dict[str, Any], key: str, default: str) -> str:
-    value = settings.get(key, default)
-    if not isinstance(value, str) or '"' in value or not value.isprintable():
-        raise ValueError(f"{key} must be a text without quotes")
-    return value
-
-
-def _digest(value: object) -> str:
-    if not isinstance(value, str) or len(bytes.fromhex(value)) != hashlib.sha256().digest_size:
-        raise ValueError("a password is given as its SHA-256, in hexadecimal")
-    return value.lower()
 
 
 register_root_context(BasicAuthRoot, "basic_auth")

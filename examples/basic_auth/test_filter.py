@@ -3,7 +3,8 @@ import hashlib
 
 import pytest
 
-from pywasm_filter.testing import Proxy
+from pywasm_filter.testing import PluginConfigurationError, Proxy
+from pywasm_filter.testing.pytest_plugin import MakeProxy
 
 CONFIGURATION = {"realm": "staging", "users": {"ada": hashlib.sha256(b"lovelace:1843").hexdigest()}}
 
@@ -51,3 +52,10 @@ def test_a_forged_user_header_does_not_pass(proxy: Proxy) -> None:
     exchange = proxy.get("/", headers=headers)
     assert exchange.upstream_request is not None
     assert exchange.upstream_request.headers.getall("x-authenticated-user") == ["ada"]
+
+
+def test_a_password_in_clear_is_refused(make_proxy: MakeProxy) -> None:
+    with pytest.raises(PluginConfigurationError) as caught:
+        make_proxy(configuration={"users": {"ada": "lovelace"}})
+    reason = "configuration: the password of ada is not given as its SHA-256, in hexadecimal"
+    assert {line.message for line in caught.value.logs} == {reason}

@@ -14,6 +14,11 @@ from pywasm_filter.sdk.configuration_types import ReaderCompiler, unwrap
 
 T = TypeVar("T")
 
+_STRUCT_HINT = (
+    "; it seems to be a google.protobuf.Struct, which Envoy passes in protobuf's encoding: give the JSON as a "
+    "google.protobuf.StringValue"
+)
+
 
 def parse_configuration(data: bytes, target: type[T]) -> T:
     """Read a configuration into `target`, as `ConfigurationParser` does.
@@ -49,7 +54,7 @@ class ConfigurationParser(Generic[T]):
         try:
             value = self._read(data, problems)
         except NotJsonError as error:
-            problems.add("", str(error))
+            problems.add("", f"{error}{_STRUCT_HINT}" if _may_be_struct(data) else str(error))
         problems.check()
         return cast("T", value)
 
@@ -63,3 +68,8 @@ class ConfigurationParser(Generic[T]):
         if Object in self._reader.accepts:
             return self._reader.read(Object([]), "", problems)
         raise NotJsonError(f"is empty; expected {self._reader.expected}")
+
+
+def _may_be_struct(data: bytes) -> bool:
+    """Whether bytes that are not JSON begin as an entry of a map does, and have the tag of its value."""
+    return data.startswith(b"\n") and b"\x12" in data

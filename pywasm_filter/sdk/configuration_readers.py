@@ -75,7 +75,7 @@ class BoolReader(Reader):
 
 
 class IntReader(Reader):
-    """int; 1e+15 as well, for so does Envoy write the large integers of its own configuration."""
+    """int; 1e3 and 5.0 as well, for JSON has one kind of number and what wrote it may prefer that form."""
 
     expected = "an integer"
     accepts: Kinds = (int, float)

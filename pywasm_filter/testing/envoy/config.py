@@ -239,7 +239,10 @@ def _vm(settings: EnvoySettings, module: Path) -> JSON:
 
 
 def _bytes_value(value: bytes) -> JSON:
-    """Wrap bytes so that the plugin reads just them: a StringValue would have to be UTF-8, a Struct comes as JSON."""
+    """Wrap bytes so that the plugin reads just them.
+
+    A StringValue would have to be UTF-8, a Struct comes in protobuf's encoding.
+    """
     return {"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64.b64encode(value).decode()}
 
 

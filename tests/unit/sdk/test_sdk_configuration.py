@@ -100,6 +100,7 @@ def test_text_and_bytes_are_the_configuration_itself() -> None:
         (bool, True, True),
         (int, -5, -5),
         (int, 1e15, 10**15),
+        (int, 5.0, 5),
         (float, 2, 2.0),
         (list[bytes], ["é"], ["é".encode()]),
         (list[int], [1, 2], [1, 2]),
@@ -319,6 +320,13 @@ def test_what_does_not_fit_is_told(target: Any, value: Any, reason: str) -> None
 )
 def test_hostile_input_is_refused(data: bytes, target: Any, reason: str) -> None:
     assert refusal(data, target) == reason
+
+
+@pytest.mark.parametrize("number", [b"\0\0\0\0\0\0\x14@", b"\xff\0\0\0\0\0\x14@"])
+def test_the_encoding_of_a_struct_is_told(number: bytes) -> None:
+    data = b"\n\x0e\n\x01a\x12\t\x11" + number
+    assert "; it seems to be a google.protobuf.Struct, which Envoy passes in" in refusal(data, Config)
+    assert "Struct" not in refusal(b"\n{", Config)
 
 
 def test_deep_but_allowed() -> None:
