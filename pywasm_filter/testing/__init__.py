@@ -25,6 +25,14 @@ from pywasm_filter.testing.errors import (
     StreamStalled,
 )
 from pywasm_filter.testing.exchange import Exchange
+from pywasm_filter.testing.grpc import (
+    GrpcCall,
+    GrpcCallRecord,
+    GrpcHandler,
+    GrpcReply,
+    GrpcRequest,
+    GrpcServices,
+)
 from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy, Stream
@@ -41,6 +49,12 @@ __all__ = [
     "EmbeddedProxy",
     "EmbeddedStream",
     "Exchange",
+    "GrpcCall",
+    "GrpcCallRecord",
+    "GrpcHandler",
+    "GrpcReply",
+    "GrpcRequest",
+    "GrpcServices",
     "GuestLoadError",
     "Headers",
     "HostMisuse",

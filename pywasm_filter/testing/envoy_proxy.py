@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pywasm_filter.sdk.abi import LogLevel
 from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
@@ -31,11 +32,15 @@ from pywasm_filter.testing.envoy import (
 from pywasm_filter.testing.envoy.config import UPSTREAM_CLUSTER
 from pywasm_filter.testing.errors import AttributesNotSupported, HostMisuse, PluginConfigurationError, StreamStalled
 from pywasm_filter.testing.exchange import Exchange
+from pywasm_filter.testing.grpc import GrpcService, GrpcServices
 from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy
 from pywasm_filter.testing.settings import PluginSettings
 from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
+
+if TYPE_CHECKING:
+    from pywasm_filter.testing.envoy.grpc_server import GrpcServer
 
 _LEVELS = {
     "trace": LogLevel.TRACE,
@@ -66,10 +71,14 @@ class RunningEnvoy:
             )
         self.module = module
         self.settings = settings
+        self.grpc_servers: dict[str, GrpcServer] = {}
         self._cleanup = contextlib.ExitStack()
 
     def start(self) -> None:
-        """Raises PluginConfigurationError when Envoy refuses the plugin, EnvoyNotFoundError without a binary."""
+        """Raises PluginConfigurationError when Envoy refuses the plugin, EnvoyNotFoundError without a binary.
+
+        ImportError without grpcio, when there are gRPC clusters.
+        """
         with contextlib.ExitStack() as cleanup:
             names = [UPSTREAM_CLUSTER, *(route.cluster for route in self.settings.routes)]
             self.upstreams = {
@@ -78,10 +87,13 @@ class RunningEnvoy:
             self.services = {
                 name: cleanup.enter_context(contextlib.closing(Upstream())) for name in self.settings.clusters
             }
-            ports, service_ports = (
-                {name: server.port for name, server in servers.items()} for servers in (self.upstreams, self.services)
+            for cluster in self.settings.grpc_clusters:
+                self.grpc_servers[cluster] = cleanup.enter_context(contextlib.closing(_grpc_server(cluster)))
+            ports, service_ports, grpc_ports = (
+                {name: server.port for name, server in servers.items()}
+                for servers in (self.upstreams, self.services, self.grpc_servers)
             )
-            self.process = EnvoyProcess(_envoy_settings(self.module, self.settings, ports, service_ports))
+            self.process = EnvoyProcess(_envoy_settings(self.module, self.settings, ports, service_ports, grpc_ports))
             try:
                 cleanup.enter_context(self.process)
             except EnvoyStartError as error:
@@ -123,17 +135,25 @@ class EnvoyProxy(Proxy):
     """A proxy over a running Envoy.
 
     `timeout` is how long an exchange may take, in seconds: then it counts as stalled, since Envoy does not tell. A
-    cluster's function runs in a thread of its own; what it raises is raised by the next exchange or wait.
+    cluster's function runs in a thread of its own, and so does what answers gRPC callouts; what it raises is raised by
+    the next exchange or wait.
     """
 
     def __init__(self, envoy: RunningEnvoy, *, timeout: float = 10.0) -> None:
-        super().__init__(Clusters(envoy.settings.clusters, self._cluster_changed))
+        super().__init__(
+            Clusters(envoy.settings.clusters, self._cluster_changed),
+            GrpcServices(envoy.settings.grpc_clusters, self._grpc_changed),
+        )
         self._envoy = envoy
         self._timeout = timeout
         self._service_errors = {name: len(service.handler_errors) for name, service in envoy.services.items()}
         for name, service in envoy.services.items():
             service.handler = partial(self._serve, name)
             service.accept()
+        self._grpc_errors: list[Exception] = []
+        for cluster, server in envoy.grpc_servers.items():
+            server.recorded, server.failed = self.grpc.calls.append, self._grpc_errors.append
+            server.service = self.grpc[cluster]
         self._metrics_before = envoy.metrics()
         self._first_line = len(envoy.process.log_lines())
         self._clock = _CheckedClock(self._raise_service_errors)
@@ -237,12 +257,20 @@ class EnvoyProxy(Proxy):
         else:
             service.accept()
 
+    def _grpc_changed(self, cluster: str, service: GrpcService) -> None:
+        self._envoy.grpc_servers[cluster].service = service
+        if isinstance(service, Refuse):
+            self._envoy.await_no_connection(cluster)
+
     def _raise_service_errors(self) -> None:
         for name, service in self._envoy.services.items():
             errors = service.handler_errors[self._service_errors[name] :]
             self._service_errors[name] += len(errors)
             for error in errors:
                 raise error
+        errors, self._grpc_errors[:] = tuple(self._grpc_errors), []
+        for error in errors:
+            raise error
 
 
 class _CheckedClock(WallClock):
@@ -290,8 +318,18 @@ def _own_counts(now: Mapping[str, int], start: Mapping[str, int], before: Mappin
     return {name: count - before.get(name, 0) + start.get(name, 0) for name, count in now.items()}
 
 
+def _grpc_server(cluster: str) -> GrpcServer:
+    from pywasm_filter.testing.envoy.grpc_server import GrpcServer  # a large package, for these alone
+
+    return GrpcServer(cluster)
+
+
 def _envoy_settings(
-    module: Path, settings: PluginSettings, upstream_ports: Mapping[str, int], clusters: Mapping[str, int]
+    module: Path,
+    settings: PluginSettings,
+    upstream_ports: Mapping[str, int],
+    clusters: Mapping[str, int],
+    grpc_clusters: Mapping[str, int],
 ) -> EnvoySettings:
     routed = dict(upstream_ports)
     return EnvoySettings(
@@ -302,6 +340,7 @@ def _envoy_settings(
         node=settings.node,
         metadata=settings.metadata,
         clusters=clusters,
+        grpc_clusters=grpc_clusters,
         background_roots=settings.background_roots,
         root_id=settings.root_id,
         plugin_name=settings.plugin_name,

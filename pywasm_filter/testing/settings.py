@@ -64,6 +64,8 @@ class PluginSettings:
     filter. For the embedded proxy only."""
     clusters: Sequence[str] = ()
     """HTTP/1.1 clusters that callouts may name; `proxy.clusters` says what they answer."""
+    grpc_clusters: Sequence[str] = ()
+    """HTTP/2 clusters that gRPC callouts may name; `proxy.grpc` says what they answer."""
     background_roots: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     """Further root ids of the module and their configurations, started in the same VM, without streams of their own:
     in Envoy, bootstrap extensions `envoy.bootstrap.wasm` with the same vm_id."""

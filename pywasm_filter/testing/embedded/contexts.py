@@ -20,6 +20,7 @@ from pywasm_filter.testing.embedded.filter_status import (
     headers_status,
     trailers_status,
 )
+from pywasm_filter.testing.embedded.grpc_calls import GrpcCallouts
 from pywasm_filter.testing.embedded.header_map import HeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply
 from pywasm_filter.testing.embedded.stream_info import StreamInfo, View
@@ -121,6 +122,10 @@ class Context:
                 root = self.root_context()
                 response = None if root is None else root.callout_response
                 return None if response is None else response.body
+            case BufferType.GRPC_CALL_MESSAGE:
+                root = self.root_context()
+                message = None if root is None else root.grpc_message
+                return _NO_BUFFER if message is None else ConstantBuffer(message)
             case _:
                 return _NO_BUFFER
 
@@ -162,6 +167,10 @@ class RootContext(Context):
         self.http_callouts = HttpCallouts(
             vm.shared.clusters, vm.events, vm.allocate_http_call_token, self._on_http_call_response
         )
+        self.grpc_callouts = GrpcCallouts(vm, self)
+        self.grpc_message: bytes | None = None
+        """The message that is being reported."""
+        self._grpc_metadata: dict[MapType, HeaderMap] = {}
         self.callout_response: CalloutResponse | None = None
         """The answer that is being reported."""
         self.call_status: tuple[int, bytes] = (0, b"")
@@ -182,7 +191,7 @@ class RootContext(Context):
             case MapType.HTTP_CALL_RESPONSE_TRAILERS:
                 return None if response is None else response.trailers
             case _:
-                return None
+                return self._grpc_metadata.get(map_type)
 
     def buffer(self, buffer_type: BufferType) -> LentBuffer | None:
         """A buffer; the plugin's configuration while it is being configured."""
@@ -200,6 +209,7 @@ class RootContext(Context):
         self.deleted = True
         self.ticker.stop()
         self.http_callouts.cancel_all()
+        self.grpc_callouts.cancel_all()
 
     def start(self) -> bool:
         """on_context_create and on_vm_start; false if the plugin refuses."""
@@ -250,6 +260,51 @@ class RootContext(Context):
         self._notify("proxy_on_http_call_response", token, *sizes)
         self.callout_response = None
         self.call_status = (self.call_status[0], b"")
+
+    # --- gRPC callouts ---
+
+    def on_grpc_receive_initial_metadata(self, call_id: int, metadata: HeaderMap) -> None:
+        """on_grpc_receive_initial_metadata."""
+        callback = "proxy_on_grpc_receive_initial_metadata"
+        self._lend_metadata(callback, call_id, MapType.GRPC_CALL_INITIAL_METADATA, metadata)
+
+    def on_grpc_receive(self, call_id: int, message: bytes, release: Callable[[], None]) -> None:
+        """on_grpc_receive."""
+
+        def done() -> None:
+            self.grpc_message = None
+            release()
+
+        self.grpc_message = message
+        self._report("proxy_on_grpc_receive", (call_id, len(message)), done)
+
+    def on_grpc_receive_trailing_metadata(self, call_id: int, metadata: HeaderMap) -> None:
+        """on_grpc_receive_trailing_metadata."""
+        callback = "proxy_on_grpc_receive_trailing_metadata"
+        self._lend_metadata(callback, call_id, MapType.GRPC_CALL_TRAILING_METADATA, metadata)
+
+    def on_grpc_close(self, call_id: int, status: int, message: bytes, release: Callable[[], None]) -> None:
+        """on_grpc_close."""
+
+        def done() -> None:
+            self.call_status = (self.call_status[0], b"")
+            release()
+
+        self.call_status = (status, message)
+        self._report("proxy_on_grpc_close", (call_id, status), done)
+
+    def _lend_metadata(self, callback: str, call_id: int, kind: MapType, metadata: HeaderMap) -> None:
+        self._grpc_metadata[kind] = metadata
+        self._notify(callback, call_id, len(metadata))
+        del self._grpc_metadata[kind]
+
+    def _report(self, callback: str, args: tuple[int, ...], done: Callable[[], None]) -> None:
+        """Call a callback; `done` follows it, before what it has deferred."""
+        if self.vm.failed or not self.vm.has(callback):
+            done()
+        else:
+            self.vm.defer(done)
+            self._notify(callback, *args)
 
 
 class HttpContext(Context):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from pywasm_filter.sdk.abi import BufferType, LogLevel, MapType, Status, StreamType
@@ -11,7 +13,6 @@ from pywasm_filter.testing.embedded.local_reply import LocalReply, known_grpc_st
 from pywasm_filter.testing.embedded.metrics import VmMetrics
 from pywasm_filter.testing.embedded.pairs import read_pairs, write_pairs
 from pywasm_filter.testing.embedded.properties import get_property, set_property
-from pywasm_filter.testing.embedded.unsupported import UnsupportedHostcalls
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import HostcallNotSupported, HostMisuse
 
@@ -31,7 +32,7 @@ _FOREIGN_FUNCTIONS = frozenset(
 )
 
 
-class Host(UnsupportedHostcalls):
+class Host:
     """Implements `pywasm_filter.sdk.hostcalls.Hostcalls` for one VM.
 
     Raises HostcallNotSupported for what this proxy does not offer and HostMisuse for what crashes Envoy; both are kept
@@ -258,6 +259,43 @@ class Host(UnsupportedHostcalls):
         """Take an item out of a queue."""
         return self._vm.shared.queues.dequeue(queue_id)
 
+    # --- gRPC callouts ---
+
+    def proxy_grpc_call(
+        self,
+        upstream: bytes,
+        service: bytes,
+        method: bytes,
+        initial_metadata: bytes,
+        message: bytes,
+        timeout_milliseconds: int,
+        /,
+    ) -> tuple[int, int]:
+        """Make a unary gRPC call."""
+        metadata = read_pairs(initial_metadata)
+        with self._noting_misuse():
+            return self._root().grpc_callouts.call(upstream, service, method, metadata, message, timeout_milliseconds)
+
+    def proxy_grpc_stream(
+        self, upstream: bytes, service: bytes, method: bytes, initial_metadata: bytes, /
+    ) -> tuple[int, int]:
+        """Open a gRPC stream."""
+        with self._noting_misuse():
+            return self._root().grpc_callouts.stream(upstream, service, method, read_pairs(initial_metadata))
+
+    def proxy_grpc_send(self, stream_id: int, message: bytes, end_stream: int, /) -> int:
+        """Send a message on a gRPC stream."""
+        return self._root().grpc_callouts.send(stream_id, message, end_stream=end_stream != 0)
+
+    def proxy_grpc_cancel(self, call_id: int, /) -> int:
+        """Cancel a gRPC call, reset a gRPC stream."""
+        return self._root().grpc_callouts.cancel(call_id)
+
+    def proxy_grpc_close(self, call_id: int, /) -> int:
+        """Cancel a gRPC call, close our side of a gRPC stream."""
+        with self._noting_misuse():
+            return self._root().grpc_callouts.close(call_id)
+
     # --- other ---
 
     def proxy_get_status(self, /) -> tuple[int, int, bytes]:
@@ -289,6 +327,13 @@ class Host(UnsupportedHostcalls):
         if root is None:
             self._refuse(HostMisuse("the hostcall needs a root context, and there is none yet while a module starts"))
         return root
+
+    @contextmanager
+    def _noting_misuse(self) -> Iterator[None]:
+        try:
+            yield
+        except (HostMisuse, HostcallNotSupported) as error:
+            self._refuse(error)
 
     def unsupported(self, name: str) -> NoReturn:
         """Refuse a hostcall that this proxy does not offer."""

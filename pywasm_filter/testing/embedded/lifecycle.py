@@ -12,6 +12,7 @@ from pywasm_filter.testing.embedded.queues import SharedQueues
 from pywasm_filter.testing.embedded.shared import Shared, SharedData
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import PluginConfigurationError
+from pywasm_filter.testing.grpc import GrpcServices
 from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.settings import PluginSettings
 
@@ -23,14 +24,20 @@ class Plugin:
     """
 
     def __init__(
-        self, make_guest: GuestFactory, settings: PluginSettings, log: Log, events: EventQueue, clusters: Clusters
+        self,
+        make_guest: GuestFactory,
+        settings: PluginSettings,
+        log: Log,
+        events: EventQueue,
+        clusters: Clusters,
+        grpc: GrpcServices,
     ) -> None:
         """Raises PluginConfigurationError when the plugin refuses to start, and what `make_guest` raises."""
         self.settings = settings
         self.log = log
         self._make_guest = make_guest
         self.events = events
-        self._shared = Shared(SharedData(), SharedQueues(events), clusters)
+        self._shared = Shared(SharedData(), SharedQueues(events), clusters, grpc)
         self.metric_values = MetricValues()
         roots = [(settings.root_id, settings.configuration), *settings.background_roots.items()]
         for root in roots:

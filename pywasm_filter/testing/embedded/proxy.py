@@ -16,6 +16,7 @@ from pywasm_filter.testing.embedded.stall import stall_reason
 from pywasm_filter.testing.embedded.stream import HttpStream
 from pywasm_filter.testing.errors import StreamStalled
 from pywasm_filter.testing.exchange import Exchange
+from pywasm_filter.testing.grpc import GrpcServices
 from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.messages import Headers, HeadersInput, LogLine, Request, Response, chunks_of
 from pywasm_filter.testing.metrics import Metrics
@@ -70,10 +71,10 @@ class EmbeddedProxy(Proxy):
         Raises PluginConfigurationError when the plugin refuses to start, and what `make_guest` raises.
         """
         self.settings = settings or PluginSettings()
-        super().__init__(Clusters(self.settings.clusters))
+        super().__init__(Clusters(self.settings.clusters), GrpcServices(self.settings.grpc_clusters))
         self._log = Log(self.settings.log_level)
         self._events = EventQueue(start_ns)
-        self._plugin = Plugin(make_guest, self.settings, self._log, self._events, self.clusters)
+        self._plugin = Plugin(make_guest, self.settings, self._log, self._events, self.clusters, self.grpc)
         self._timeout_ns = nanoseconds(timeout)
         self._connections = itertools.count(1)
         self._closed = False

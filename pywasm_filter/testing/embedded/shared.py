@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.testing.clusters import Clusters
 from pywasm_filter.testing.embedded.queues import SharedQueues
+from pywasm_filter.testing.grpc import GrpcServices
 
 
 class SharedData:
@@ -37,3 +38,4 @@ class Shared:
     data: SharedData
     queues: SharedQueues
     clusters: Clusters
+    grpc: GrpcServices

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pywasm_filter.testing.guests import Guest
 
 
-_CALLOUT_STEP = 4
+CALLOUT_STEP = 4
 
 
 class VirtualMachine:
@@ -41,6 +41,7 @@ class VirtualMachine:
         self._guest: Guest | None = None
         self._next_context_id = 1
         self._last_http_call_token = 0
+        self._last_grpc_ids: dict[int, int] = {}
         self._current_id = 0
         self._effective_id = 0
         self._deferred: list[Callable[[], None]] = []
@@ -63,8 +64,14 @@ class VirtualMachine:
 
     def allocate_http_call_token(self) -> int:
         """The token of the next HTTP callout: those of gRPC have other low bits."""
-        self._last_http_call_token += _CALLOUT_STEP
+        self._last_http_call_token += CALLOUT_STEP
         return self._last_http_call_token
+
+    def allocate_grpc_id(self, kind: int) -> int:
+        """The id of the next gRPC callout, of which `kind` is the low bits."""
+        last = self._last_grpc_ids.get(kind, kind)
+        self._last_grpc_ids[kind] = last + CALLOUT_STEP
+        return last + CALLOUT_STEP
 
     def context(self) -> Context:
         """The context that hostcalls act for: the effective one, otherwise the one that was called."""

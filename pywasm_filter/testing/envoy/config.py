@@ -61,6 +61,8 @@ class EnvoySettings:
     failure_policy: FailurePolicy = FailurePolicy.FAIL_CLOSED
     clusters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """Further HTTP/1.1 clusters for callouts: name to port on 127.0.0.1."""
+    grpc_clusters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """HTTP/2 clusters for gRPC callouts: name to port on 127.0.0.1."""
     stats_tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """What Envoy takes out of the names of its statistics as tags: name of the tag to regular expression."""
     node: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
@@ -80,8 +82,10 @@ class EnvoySettings:
     def __post_init__(self) -> None:
         if self.concurrency < 1:
             raise ValueError(f"concurrency is {self.concurrency}: Envoy needs at least one worker")
-        if UPSTREAM_CLUSTER in self.clusters:
+        if UPSTREAM_CLUSTER in (*self.clusters, *self.grpc_clusters):
             raise ValueError(f"the cluster name {UPSTREAM_CLUSTER!r} is taken by the upstream itself")
+        for name in self.clusters.keys() & self.grpc_clusters.keys():
+            raise ValueError(f"the cluster {name!r} is declared twice, for HTTP/1.1 and for gRPC")
 
 
 def bootstrap(settings: EnvoySettings) -> JSON:
@@ -93,7 +97,8 @@ def bootstrap(settings: EnvoySettings) -> JSON:
     if settings.upstream_port is not None:
         routed[UPSTREAM_CLUSTER] = settings.upstream_port
     clusters = [
-        *(_cluster(name, port) for name, port in settings.clusters.items()),
+        *(_cluster(name, port, _HTTP_1) for name, port in settings.clusters.items()),
+        *(_cluster(name, port, _HTTP_2) for name, port in settings.grpc_clusters.items()),
         *(_routed_cluster(settings, name, port) for name, port in routed.items()),
     ]
     config: JSON = {
@@ -246,7 +251,12 @@ def _bytes_value(value: bytes) -> JSON:
     return {"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64.b64encode(value).decode()}
 
 
-def _cluster(name: str, port: int) -> JSON:
+# As for the listener: without it the trailers end here.
+_HTTP_1: JSON = {"http_protocol_options": {"enable_trailers": True}}
+_HTTP_2: JSON = {"http2_protocol_options": {}}
+
+
+def _cluster(name: str, port: int, protocol: JSON) -> JSON:
     protocol_options = "upstreams.http.v3.HttpProtocolOptions"
     return {
         "name": name,
@@ -254,8 +264,7 @@ def _cluster(name: str, port: int) -> JSON:
         "typed_extension_protocol_options": {
             f"envoy.extensions.{protocol_options}": {
                 "@type": _type(protocol_options),
-                # As for the listener: without it the trailers end here.
-                "explicit_http_config": {"http_protocol_options": {"enable_trailers": True}},
+                "explicit_http_config": protocol,
             }
         },
         "load_assignment": {
@@ -268,7 +277,7 @@ def _cluster(name: str, port: int) -> JSON:
 def _routed_cluster(settings: EnvoySettings, name: str, port: int) -> JSON:
     endpoint = {"endpoint": {"address": _loopback(port)}, **_metadata(settings, "host")}
     return {
-        **_cluster(name, port),
+        **_cluster(name, port, _HTTP_1),
         **_metadata(settings, "cluster"),
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
