@@ -566,11 +566,7 @@ def test_fail_open_is_for_the_streams_after_the_trap() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda host: host.proxy_grpc_call(b"", b"", b"", b"", b"", 0),
-        lambda host: host.proxy_grpc_stream(b"", b"", b"", b""),
-        lambda host: host.proxy_grpc_send(1, b"", 0),
-        lambda host: host.proxy_grpc_cancel(1),
-        lambda host: host.proxy_grpc_close(1),
+        lambda host: host.proxy_grpc_call(b"\x12\x03\x0a\x01x", b"", b"", b"", b"", 0),  # google_grpc
         lambda host: host.proxy_call_foreign_function(b"compress", b""),
     ],
 )
