@@ -1,4 +1,4 @@
-"""The filter under the tests of configuration, metrics and shared data."""
+"""The filter under the tests of configuration, metrics, shared data and queues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pywasm_filter import (
     Gauge,
     Histogram,
     HttpContext,
+    NotFound,
     RootContext,
+    SharedQueue,
     register_root_context,
     shared_data,
 )
@@ -56,6 +58,8 @@ class Data(HttpContext["DataRoot"]):
         headers["x-timeouts"] = ",".join(f"{rule.prefix}={rule.timeout.total_seconds()}" for rule in config.rules)
         self.count(headers.get("x-tenant", ""))
         self.share(headers.get("x-key", "key"))
+        if "x-items" in headers:
+            self.enqueue(headers["x-items"].split(","))
         return Action.CONTINUE
 
     def count(self, tenant: str) -> None:
@@ -80,11 +84,29 @@ class Data(HttpContext["DataRoot"]):
         outcomes.append(shared_data.update(key, lambda old: None))
         self.request.headers["x-shared"] = repr(outcomes)
 
+    def enqueue(self, items: list[str]) -> None:
+        """The first item is taken here, the others in `on_queue_ready`."""
+        queue = SharedQueue.resolve("data_vm", "items")
+        for item in items:
+            queue.enqueue(item.encode())
+        try:
+            SharedQueue.resolve("data_vm", "others")
+        except NotFound as error:
+            self.request.headers["x-queue"] = f"{queue == self.root.queue} {queue.dequeue()!r} {error}"
+
 
 class DataRoot(RootContext[Settings]):
     """The plugin."""
 
     http_context = Data
+
+    def on_configure(self, configuration: bytes) -> bool:
+        self.queue = SharedQueue.register("items")
+        return True
+
+    def on_queue_ready(self, queue: SharedQueue) -> None:
+        for item in queue:
+            print("item", item.decode())
 
 
 register_root_context(DataRoot)

@@ -1,7 +1,8 @@
-"""Typed configuration, metrics and shared data, the same in process, under wasmtime and in a real Envoy."""
+"""Typed configuration, metrics, shared data and queues, the same in process, under wasmtime and in a real Envoy."""
 
 from __future__ import annotations
 
+import time
 import uuid
 
 import pytest
@@ -12,7 +13,7 @@ from pywasm_filter.testing.pytest_plugin import MakeProxy
 
 CONFIGURATION = {"mode": "dry-run", "rules": [{"prefix": "/a"}, {"prefix": "/b", "timeout": "1m30s"}], "limit": 10**15}
 
-pytestmark = pytest.mark.pywasm(filter="data_filter.py", configuration=CONFIGURATION)
+pytestmark = pytest.mark.pywasm(filter="data_filter.py", configuration=CONFIGURATION, vm_id="data_vm")
 
 
 def upstream_header(exchange: Exchange, name: str) -> str | bytes | None:
@@ -54,11 +55,18 @@ def test_an_empty_configuration_is_all_defaults(make_proxy: MakeProxy) -> None:
     assert upstream_header(exchange, "x-limit") == "None"
 
 
-@pytest.mark.parametrize("tenant", ["acme", "", 'a;method=x"\xe9'])
-def test_metrics_are_changed_and_read(proxy: Proxy, tenant: str) -> None:
+@pytest.mark.parametrize(
+    ("tenant", "label"), [("acme", ";tenant=acme"), ("", ""), ('a;method=x"\xe9', ";tenant=a%3Bmethod%3Dx%22%C3%A9")]
+)
+def test_metrics_are_changed_and_read(proxy: Proxy, tenant: str, label: str) -> None:
+    before = proxy.metrics
     for _ in range(2):
         exchange = proxy.get("/", headers={"x-tenant": tenant} if tenant else {})
         assert upstream_header(exchange, "x-metrics") == "2 3"
+    after, name = proxy.metrics, f"data.requests;method=GET{label}"
+    assert after.counters[name] - before.counters.get(name, 0) == 4
+    assert after.gauges["data.active"] == 3
+    assert after.histograms["data.path_size"] - before.histograms.get("data.path_size", 0) == 2
 
 
 def test_shared_data_is_written_and_compared(proxy: Proxy) -> None:
@@ -68,3 +76,15 @@ def test_shared_data_is_written_and_compared(proxy: Proxy) -> None:
     assert upstream_header(first, "x-shared") == repr([None, b"1", mismatch, b"", b"won"])
     second = proxy.get("/", headers={"x-key": key})
     assert upstream_header(second, "x-shared") == repr([b"won", b"won1", mismatch, b"", b"won"])
+
+
+def test_items_of_a_queue_are_taken_by_whoever_comes_first(proxy: Proxy) -> None:
+    exchange = proxy.get("/", headers={"x-items": "a,b,c"})
+    assert upstream_header(exchange, "x-queue") == "True b'a' proxy_resolve_shared_queue: NOT_FOUND"
+    deadline = time.monotonic() + 5
+    while not any(line.message == "item c" for line in proxy.logs) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [line.message for line in proxy.logs if line.message.startswith("item")] == ["item b", "item c"]
+    assert upstream_header(proxy.get("/", headers={"x-items": "d"}), "x-queue") == (
+        "True b'd' proxy_resolve_shared_queue: NOT_FOUND"
+    )
