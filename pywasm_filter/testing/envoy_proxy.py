@@ -141,6 +141,7 @@ class EnvoyProxy(Proxy):
 
     def __init__(self, envoy: RunningEnvoy, *, timeout: float = 10.0) -> None:
         super().__init__(
+            envoy.settings,
             Clusters(envoy.settings.clusters, self._cluster_changed),
             GrpcServices(envoy.settings.grpc_clusters, self._grpc_changed),
         )

@@ -14,6 +14,7 @@ from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.grpc import GrpcCallRecord, GrpcServices
 from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
+from pywasm_filter.testing.settings import PluginSettings
 from pywasm_filter.testing.wire import check_framing
 
 Upstream = Response | Callable[[Request], Response]
@@ -35,7 +36,9 @@ class Proxy(ABC):
     - a body compares as a whole: the bounds of its chunks are exact in the embedded proxy only.
     """
 
-    def __init__(self, clusters: Clusters, grpc: GrpcServices) -> None:
+    def __init__(self, settings: PluginSettings, clusters: Clusters, grpc: GrpcServices) -> None:
+        self.settings = settings
+        """How the plugin is run."""
         self.upstream: Upstream = Response(200)
         """Answers what the filter lets pass; by default 200 with an empty body. May be set at any time."""
         self.clusters = clusters

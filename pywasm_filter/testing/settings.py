@@ -17,6 +17,7 @@ Configuration = bytes | str | Mapping[str, Any]
 AttributeValue = str | bytes | bool | int | float | datetime | timedelta | Mapping[str, Any]
 """What an attribute may be set to; metadata is a mapping from a filter's name to its fields."""
 
+_UPSTREAM = "upstream"
 _ENVOY_BUFFER_LIMIT = 1 << 20
 _NODE_FIELDS = ("id", "cluster", "metadata", "locality")
 _METADATA_OWNERS = ("listener", "virtual_host", "route", "cluster", "host")
@@ -98,6 +99,8 @@ def cluster_names(names: Sequence[str]) -> tuple[str, ...]:
     """Names of clusters, in any sequence but a string. Raises TypeError for what is none."""
     if isinstance(names, (str, bytes)) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"clusters is a list of names, not {names!r}")
+    if _UPSTREAM in names:
+        raise TypeError(f"clusters cannot have {_UPSTREAM!r}: that is what proxy.upstream answers for")
     return tuple(names)
 
 

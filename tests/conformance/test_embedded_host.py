@@ -1,213 +1,50 @@
-"""The embedded proxy does what a real Envoy does: the same raw module, the same exchange, on both.
-
-The modules are written in WAT, so that nothing but the host is under test. Each logs its callbacks with their
-arguments (`H 5 1`: on_request_headers with 5 headers and the end of the stream), and the status and result of the
-hostcalls that a scenario makes.
-"""
+"""The embedded proxy does what a real Envoy does: the same raw module, the same exchange, on both."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import wasmtime
 
-from pywasm_filter.testing import EmbeddedProxy, PluginSettings, Proxy, Response, Route, StreamReset, StreamStalled
-from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
-from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+from pywasm_filter.testing import Response, Route
+from tests.conformance.recorder import (
+    ALLOW,
+    CALLBACKS,
+    CONTINUE_AT_END,
+    LARGE,
+    PAUSE,
+    POST,
+    POST_ONE,
+    POST_TRAILERS,
+    SHARED,
+    SMALL,
+    TRAP,
+    WITH_TRAILERS,
+    Scenario,
+    add,
+    assign,
+    at_end,
+    attribute,
+    attribute_size,
+    before_end,
+    body,
+    close,
+    dump,
+    edit,
+    get,
+    note,
+    on_both,
+    pairs_bytes,
+    remove,
+    replace,
+    reply,
+    result,
+    resume,
+    set_attribute,
+    set_shared,
+)
 
-# Callbacks by the letter under which they are logged: name, number of parameters, whether there is a result.
-CALLBACKS = {
-    "K": ("proxy_on_configure", 2, True),
-    "C": ("proxy_on_context_create", 2, False),
-    "H": ("proxy_on_request_headers", 3, True),
-    "B": ("proxy_on_request_body", 3, True),
-    "T": ("proxy_on_request_trailers", 2, True),
-    "h": ("proxy_on_response_headers", 3, True),
-    "b": ("proxy_on_response_body", 3, True),
-    "t": ("proxy_on_response_trailers", 2, True),
-    "L": ("proxy_on_log", 1, False),
-    "D": ("proxy_on_done", 1, True),
-    "X": ("proxy_on_delete", 1, False),
-}
-
-IMPORTS = {
-    "proxy_log": 3,
-    "proxy_get_header_map_size": 2,
-    "proxy_get_header_map_pairs": 3,
-    "proxy_set_header_map_pairs": 3,
-    "proxy_get_header_map_value": 5,
-    "proxy_add_header_map_value": 5,
-    "proxy_replace_header_map_value": 5,
-    "proxy_remove_header_map_value": 3,
-    "proxy_get_buffer_bytes": 5,
-    "proxy_get_buffer_status": 3,
-    "proxy_set_buffer_bytes": 5,
-    "proxy_continue_stream": 1,
-    "proxy_close_stream": 1,
-    "proxy_send_local_response": 8,
-    "proxy_get_property": 4,
-    "proxy_set_property": 4,
-    "proxy_set_effective_context": 1,
-    "proxy_get_shared_data": 5,
-    "proxy_set_shared_data": 5,
-    "proxy_done": 0,
-}
-
-HELPERS = """
- (memory (export "memory") 8)
- (global $heap (mut i32) (i32.const 200000))
- (global $end (mut i32) (i32.const 1024))
- (func (export "proxy_abi_version_0_2_1"))
- (func (export "malloc") (param $n i32) (result i32) (local $at i32)
-  (local.set $at (global.get $heap))
-  (global.set $heap (i32.add (global.get $heap) (local.get $n)))
-  (local.get $at))
- (func $char (param $c i32)
-  (i32.store8 (global.get $end) (local.get $c))
-  (global.set $end (i32.add (global.get $end) (i32.const 1))))
- (func $number (param $n i32)
-  (if (i32.ge_u (local.get $n) (i32.const 10)) (then (call $number (i32.div_u (local.get $n) (i32.const 10)))))
-  (call $char (i32.add (i32.const 48) (i32.rem_u (local.get $n) (i32.const 10)))))
- (func $show (param $at i32) (param $n i32)
-  (drop (call $proxy_log (i32.const 2) (local.get $at) (local.get $n))))
- (func $note (param $letter i32) (param $a i32) (param $b i32)
-  (global.set $heap (i32.const 200000))
-  (global.set $end (i32.const 1024))
-  (call $char (local.get $letter)) (call $char (i32.const 32)) (call $number (local.get $a))
-  (call $char (i32.const 32)) (call $number (local.get $b))
-  (call $show (i32.const 1024) (i32.sub (global.get $end) (i32.const 1024))))
- (func $result (param $letter i32) (param $status i32)
-  (call $note (local.get $letter) (local.get $status) (i32.load (i32.const 516)))
-  (if (i32.eqz (local.get $status)) (then (call $show (i32.load (i32.const 512)) (i32.load (i32.const 516)))))
-  (i64.store (i32.const 512) (i64.const 0)))
-"""
-
-
-class Pool:
-    """Strings in the module's memory."""
-
-    def __init__(self) -> None:
-        self._end = 4096
-        self._addresses: dict[bytes, int] = {}
-
-    def __call__(self, text: str | bytes) -> str:
-        """Address and size of a string, as two operands."""
-        data = text.encode() if isinstance(text, str) else text
-        if data not in self._addresses:
-            self._addresses[data] = self._end
-            self._end += len(data)
-        return f"(i32.const {self._addresses[data]}) (i32.const {len(data)})"
-
-    def segments(self) -> str:
-        return "\n".join(
-            f'(data (i32.const {address}) "{"".join(f"{chr(92)}{byte:02x}" for byte in data)}")'
-            for data, address in self._addresses.items()
-        )
-
-
-pool = Pool()
-
-
-def note(letter: str, expression: str) -> str:
-    return f"(call $note (i32.const {ord(letter)}) {expression} (i32.const 0))"
-
-
-def result(letter: str, call: str) -> str:
-    """Make a hostcall that returns a buffer: log its status, and the buffer."""
-    return f"(call $result (i32.const {ord(letter)}) {call})"
-
-
-def reply(status: int = 403, body: str = "local body", headers: bytes = b"", grpc_status: int = -1) -> str:
-    operands = f"(i32.const {status}) {pool('de tails')} {pool(body)} {pool(headers)} (i32.const {grpc_status})"
-    return note("R", f"(call $proxy_send_local_response {operands})")
-
-
-def resume(stream_type: int) -> str:
-    return note("C", f"(call $proxy_continue_stream (i32.const {stream_type}))")
-
-
-def close(stream_type: int) -> str:
-    return note("c", f"(call $proxy_close_stream (i32.const {stream_type}))")
-
-
-def get(map_type: int, name: str) -> str:
-    return result("G", f"(call $proxy_get_header_map_value (i32.const {map_type}) {pool(name)} {OUT})")
-
-
-def add(map_type: int, name: str, value: str | bytes) -> str:
-    return note("A", f"(call $proxy_add_header_map_value (i32.const {map_type}) {pool(name)} {pool(value)})")
-
-
-def replace(map_type: int, name: str, value: str) -> str:
-    return note("P", f"(call $proxy_replace_header_map_value (i32.const {map_type}) {pool(name)} {pool(value)})")
-
-
-def remove(map_type: int, name: str) -> str:
-    return note("M", f"(call $proxy_remove_header_map_value (i32.const {map_type}) {pool(name)})")
-
-
-def dump(map_type: int) -> str:
-    size = f"(call $proxy_get_header_map_size (i32.const {map_type}) (i32.const 516))"
-    pairs = f"(call $proxy_get_header_map_pairs (i32.const {map_type}) {OUT})"
-    return f"(call $note (i32.const 83) {size} (i32.load (i32.const 516)))" + result("W", pairs)
-
-
-def assign(map_type: int, pairs: bytes) -> str:
-    return note("N", f"(call $proxy_set_header_map_pairs (i32.const {map_type}) {pool(pairs)})")
-
-
-def body(buffer: int, start: int = 0, size: int = 99) -> str:
-    operands = f"(i32.const {buffer}) (i32.const {start}) (i32.const {size}) {OUT}"
-    status = f"(call $proxy_get_buffer_status (i32.const {buffer}) (i32.const 516) (i32.const 520))"
-    length = f"(call $note (i32.const 90) {status} (i32.load (i32.const 516)))"
-    return length + result("F", f"(call $proxy_get_buffer_bytes {operands})")
-
-
-def edit(buffer: int, start: int, size: int, data: str = "NEW") -> str:
-    operands = f"(i32.const {buffer}) (i32.const {start}) (i32.const {size}) {pool(data)}"
-    return note("Y", f"(call $proxy_set_buffer_bytes {operands})")
-
-
-def attribute(*path: str) -> str:
-    return result("Q", f"(call $proxy_get_property {pool(chr(0).join(path))} {OUT})")
-
-
-def attribute_size(*path: str) -> str:
-    """For what differs from host to host and time to time."""
-    status = f"(call $proxy_get_property {pool(chr(0).join(path))} {OUT})"
-    return f"(call $note (i32.const 113) {status} (i32.load (i32.const 516)))(i64.store (i32.const 512) (i64.const 0))"
-
-
-def set_attribute(path: str, value: str | bytes) -> str:
-    return note("q", f"(call $proxy_set_property {pool(path)} {pool(value)})")
-
-
-def set_shared(value: str, cas: str) -> str:
-    return note("s", f"(call $proxy_set_shared_data {pool('k')} {pool(value)} {cas})")
-
-
-def at_end(code: str) -> str:
-    return f"(if (local.get 2) (then {code}))"
-
-
-def before_end(code: str) -> str:
-    return f"(if (i32.eqz (local.get 2)) (then {code}))"
-
-
-def pairs_bytes(*pairs: tuple[bytes, bytes]) -> bytes:
-    words = [len(pairs), *(len(text) for pair in pairs for text in pair)]
-    return b"".join(word.to_bytes(4, "little") for word in words) + b"".join(
-        text + b"\0" for pair in pairs for text in pair
-    )
-
-
-OUT = "(i32.const 512) (i32.const 516)"
 ROUTE = attribute("xds", "route_name") + attribute("xds", "cluster_name")
 DESCRIBED: dict[str, Any] = {
     "node": {
@@ -292,53 +129,6 @@ AT_THE_END = [
     *("upstream.request_attempt_count", "xds.upstream_host_metadata", "xds.upstream_host_locality_metadata"),
     *("upstream_filter_state", "upstream_filter_state.nope"),
 ]
-
-SHARED = f"(call $proxy_get_shared_data {pool('k')} {OUT} (i32.const 520))"
-CONTINUE_AT_END = at_end("(return (i32.const 0))")
-TRAP = "unreachable"
-PAUSE = 1
-
-POST: dict[str, Any] = {"method": "POST", "body": [b"abc", b"defg"]}
-POST_ONE: dict[str, Any] = {"method": "POST", "body": b"abc"}
-POST_TRAILERS: dict[str, Any] = {**POST, "trailers": {"x-t": "1"}}
-CHUNKED = Response(200, body=[b"hello", b"world"])
-WITH_TRAILERS = Response(200, body=[b"hello", b"world"], trailers={"x-r": "1"})
-LARGE = Response(200, body=[b"x" * 600, b"y" * 600])
-ALLOW: dict[str, Any] = {"allow_on_headers_stop_iteration": True}
-SMALL: dict[str, Any] = {"buffer_limit_bytes": 1000}
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """`returns` and `code` say what a callback, by its letter, returns and does."""
-
-    returns: dict[str, int] = field(default_factory=dict)
-    code: dict[str, str] = field(default_factory=dict)
-    request: dict[str, Any] = field(default_factory=dict)
-    response: Response = CHUNKED
-    settings: dict[str, Any] = field(default_factory=dict)
-    repeat: int = 1
-
-    def module(self) -> bytes:
-        imports = "\n".join(
-            f'(import "env" "{name}" (func ${name} (param {"i32 " * count}) (result i32)))'
-            for name, count in IMPORTS.items()
-        )
-        callbacks = "\n".join(self._callback(letter) for letter in CALLBACKS)
-        return bytes(wasmtime.wat2wasm(f"(module {imports} {HELPERS} {callbacks} {pool.segments()})"))
-
-    def _callback(self, letter: str) -> str:
-        name, params, has_result = CALLBACKS[letter]
-        returned = self.returns.get(letter, 1 if letter in "DK" else 0)
-        # Context ids and the size of the configuration differ; headers and bodies are told.
-        told = [
-            f"(local.get {index})" if index < params and letter not in "CK" else "(i32.const 0)" for index in (1, 2)
-        ]
-        return (
-            f'(func (export "{name}") (param {"i32 " * params}) {"(result i32)" if has_result else ""}'
-            f"(call $note (i32.const {ord(letter)}) {' '.join(told)})"
-            f"{self.code.get(letter, '')} {f'(i32.const {returned})' if has_result else ''})"
-        )
 
 
 SCENARIOS = {
@@ -856,79 +646,7 @@ SCENARIOS = {
 }
 
 
-@dataclass
-class Outcome:
-    """What came of a scenario, in a form that compares."""
-
-    ends: list[object]
-    logs: list[str]
-
-
-def run(proxy: Proxy, scenario: Scenario, at_start: int) -> Outcome:
-    proxy.upstream = scenario.response
-    ends = [_exchange(proxy, dict(scenario.request)) for _ in range(scenario.repeat)]
-    return Outcome(ends, [line.message for line in proxy.logs[at_start:]])
-
-
-def _exchange(proxy: Proxy, request: dict[str, Any]) -> object:
-    method, path = request.pop("method", "GET"), request.pop("path", "/")
-    try:
-        exchange = proxy.request(method, path, **request)
-    except StreamStalled:
-        return "stalled"
-    upstream = exchange.upstream_request
-    # Envoy's codec hands the upstream no pseudo-header but these three.
-    seen = upstream and (
-        upstream.method,
-        upstream.path,
-        upstream.authority,
-        upstream.headers,
-        upstream.body,
-        upstream.trailers,
-        exchange.cluster,
-    )
-    try:
-        response = exchange.response
-    except StreamReset:
-        return "reset", seen
-    if exchange.reset:
-        # How much had left by then is a matter of buffers.
-        return "reset", response.status, seen
-    headers = response.headers.without("date")
-    return response.status, headers, "date" in response.headers, response.body, response.trailers, seen
-
-
-@contextmanager
-def real_envoy(module: Path, settings: PluginSettings) -> Iterator[RunningEnvoy]:
-    envoy = RunningEnvoy(module, settings)
-    envoy.start()
-    try:
-        yield envoy
-    finally:
-        envoy.close()
-
-
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_embedded_proxy_does_what_envoy_does(name: str, tmp_path: Path) -> None:
-    scenario = SCENARIOS[name]
-    settings = PluginSettings(**scenario.settings)
-    module = tmp_path / "recorder.wasm"
-    module.write_bytes(scenario.module())
-    with EmbeddedProxy(WasmtimeModule(module.read_bytes()).instantiate, settings) as embedded:
-        # The canary and the worker start alike; in Envoy the main thread has a VM as well.
-        configuring = [line.message for line in embedded.logs]
-        start = configuring[: len(configuring) // 2]
-        assert configuring == start * 2
-        mine = run(embedded, scenario, len(configuring))
-    with real_envoy(module, settings) as envoy:
-        # Where the embedded proxy sees that nothing more can come, waiting long for Envoy shows no more.
-        proxy = EnvoyProxy(envoy, timeout=0.7 if "stalled" in mine.ends else 10.0)
-        start_up = [line.message for line in proxy.logs]
-        theirs = run(proxy, scenario, len(start_up))
-        deadline = time.monotonic() + 3
-        while len(theirs.logs) < len(mine.logs) and time.monotonic() < deadline:
-            # After a stall it takes Envoy a moment to see that the client has gone.
-            time.sleep(0.02)
-            theirs.logs = [line.message for line in proxy.logs[len(start_up) :]]
+    mine, theirs = on_both(SCENARIOS[name], tmp_path)
     assert mine == theirs
-    assert start_up == start * 3

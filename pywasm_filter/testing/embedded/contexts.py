@@ -6,7 +6,7 @@ A map or buffer is lent to the plugin from the callback in which it arrives unti
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from pywasm_filter.sdk.abi import BufferType, MapType, Status, StreamType
 from pywasm_filter.testing.embedded.buffers import BodyBuffer, ConstantBuffer, LentBuffer
@@ -32,6 +32,9 @@ StatusT = TypeVar("StatusT", HeadersStatus, DataStatus, TrailersStatus)
 
 # proxy_get_status of a failed callout in Envoy: a status of the host's own, not one that the ABI lists.
 _BROKEN_CONNECTION = 11
+
+# After these Envoy keeps a pointer to the last piece of a request's body, which is gone.
+_NOT_KEPT = (DataStatus.STOP_ITERATION_AND_WATERMARK, DataStatus.STOP_ITERATION_NO_BUFFER)
 
 _NO_BUFFER = ConstantBuffer(b"")
 
@@ -326,7 +329,6 @@ class HttpContext(Context):
         self._holding_request = False
         self._holding_response = False
         self._request_body_freed = False
-        self._response_body_freed = False
         self.results: dict[str, int] = {}
         """What each callback of the stream returned last, before any mapping: by name, without "proxy_"."""
 
@@ -354,7 +356,7 @@ class HttpContext(Context):
         status = self._data("proxy_on_request_body", self._request_body, end_stream)
         self._holding_request = status is DataStatus.STOP_ITERATION_AND_BUFFER
         self._request_body = None
-        self._request_body_freed = status not in (DataStatus.CONTINUE, DataStatus.STOP_ITERATION_AND_BUFFER)
+        self._request_body_freed = end_stream and status in _NOT_KEPT
         return status
 
     def on_request_trailers(self, trailers: HeaderMap) -> TrailersStatus:
@@ -387,7 +389,6 @@ class HttpContext(Context):
         status = self._data("proxy_on_response_body", self._response_body, end_stream)
         self._holding_response = status is DataStatus.STOP_ITERATION_AND_BUFFER
         self._response_body = None
-        self._response_body_freed = status not in (DataStatus.CONTINUE, DataStatus.STOP_ITERATION_AND_BUFFER)
         return status
 
     def on_response_trailers(self, trailers: HeaderMap) -> TrailersStatus:
@@ -467,11 +468,13 @@ class HttpContext(Context):
             case BufferType.HTTP_REQUEST_BODY:
                 if self._request_body is None and self._holding_request:
                     return self._stream.held_request_body()
-                return self._lent_body("request", self._request_body, self._request_body_freed)
+                if self._request_body is None and self._request_body_freed:
+                    self._refuse_freed_body()
+                return self._request_body if self._request_body is not None else _NO_BUFFER
             case BufferType.HTTP_RESPONSE_BODY:
                 if self._response_body is None and self._holding_response:
                     return self._stream.held_response_body()
-                return self._lent_body("response", self._response_body, self._response_body_freed)
+                return self._response_body if self._response_body is not None else _NO_BUFFER
             case _:
                 return super().buffer(buffer_type)
 
@@ -509,16 +512,14 @@ class HttpContext(Context):
             )
         self.vm.defer(lambda: self._stream.send_local_reply(reply))
 
-    def _lent_body(self, direction: str, body: BodyBuffer | None, freed: bool) -> LentBuffer:
-        if body is None and freed:
-            misuse = HostMisuse(
-                f"the {direction}'s body was accessed in {self.vm.running}, after on_{direction}_body returned "
-                f"{self.results[f'on_{direction}_body']}: Envoy crashes. Return PAUSE (1) from on_{direction}_body, "
-                "which keeps the body readable"
-            )
-            self.vm.note_fault(misuse)
-            raise misuse
-        return _NO_BUFFER if body is None else body
+    def _refuse_freed_body(self) -> NoReturn:
+        misuse = HostMisuse(
+            f"the request's body was accessed in {self.vm.running}, after the last on_request_body had returned "
+            f"{self.results['on_request_body']}: Envoy crashes. Return PAUSE (1) from on_request_body, which keeps the "
+            "body readable"
+        )
+        self.vm.note_fault(misuse)
+        raise misuse
 
     # --- calls ---
 

@@ -70,8 +70,8 @@ class EmbeddedProxy(Proxy):
 
         Raises PluginConfigurationError when the plugin refuses to start, and what `make_guest` raises.
         """
-        self.settings = settings or PluginSettings()
-        super().__init__(Clusters(self.settings.clusters), GrpcServices(self.settings.grpc_clusters))
+        settings = settings or PluginSettings()
+        super().__init__(settings, Clusters(settings.clusters), GrpcServices(settings.grpc_clusters))
         self._log = Log(self.settings.log_level)
         self._events = EventQueue(start_ns)
         self._plugin = Plugin(make_guest, self.settings, self._log, self._events, self.clusters, self.grpc)

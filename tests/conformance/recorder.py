@@ -1,0 +1,455 @@
+"""Raw modules that record what a host does with them, and the comparison of the embedded proxy with a real Envoy.
+
+The modules are written in WAT, so that nothing but the host is under test. Each logs its callbacks with their
+arguments (`H 5 1`: on_request_headers with 5 headers and the end of the stream), and the status and result of the
+hostcalls that a scenario makes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import wasmtime
+
+from pywasm_filter.testing import EmbeddedProxy, PluginSettings, Proxy, Request, Response, StreamReset, StreamStalled
+from pywasm_filter.testing.clusters import ClusterAnswer
+from pywasm_filter.testing.embedded.pairs import read_pairs
+from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
+from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+
+# Callbacks by the letter under which they are logged: name, number of parameters, whether there is a result.
+CALLBACKS = {
+    "K": ("proxy_on_configure", 2, True),
+    "C": ("proxy_on_context_create", 2, False),
+    "H": ("proxy_on_request_headers", 3, True),
+    "B": ("proxy_on_request_body", 3, True),
+    "T": ("proxy_on_request_trailers", 2, True),
+    "h": ("proxy_on_response_headers", 3, True),
+    "b": ("proxy_on_response_body", 3, True),
+    "t": ("proxy_on_response_trailers", 2, True),
+    "L": ("proxy_on_log", 1, False),
+    "D": ("proxy_on_done", 1, True),
+    "X": ("proxy_on_delete", 1, False),
+    "U": ("proxy_on_http_call_response", 5, False),
+    "I": ("proxy_on_tick", 1, False),
+    "J": ("proxy_on_queue_ready", 2, False),
+}
+
+# The parameters that are logged; the first two behind the context's id where nothing else is said.
+TOLD = {"C": (), "K": (), "U": (2, 3)}
+
+IMPORTS = {
+    "proxy_log": 3,
+    "proxy_get_header_map_size": 2,
+    "proxy_get_header_map_pairs": 3,
+    "proxy_set_header_map_pairs": 3,
+    "proxy_get_header_map_value": 5,
+    "proxy_add_header_map_value": 5,
+    "proxy_replace_header_map_value": 5,
+    "proxy_remove_header_map_value": 3,
+    "proxy_get_buffer_bytes": 5,
+    "proxy_get_buffer_status": 3,
+    "proxy_set_buffer_bytes": 5,
+    "proxy_continue_stream": 1,
+    "proxy_close_stream": 1,
+    "proxy_send_local_response": 8,
+    "proxy_get_property": 4,
+    "proxy_set_property": 4,
+    "proxy_set_effective_context": 1,
+    "proxy_get_shared_data": 5,
+    "proxy_set_shared_data": 5,
+    "proxy_done": 0,
+    "proxy_http_call": 10,
+    "proxy_get_status": 3,
+    "proxy_set_tick_period_milliseconds": 1,
+    "proxy_register_shared_queue": 3,
+    "proxy_resolve_shared_queue": 5,
+    "proxy_enqueue_shared_queue": 3,
+    "proxy_dequeue_shared_queue": 3,
+}
+
+HELPERS = """
+ (memory (export "memory") 8)
+ (global $heap (mut i32) (i32.const 200000))
+ (global $end (mut i32) (i32.const 1024))
+ (func (export "proxy_abi_version_0_2_1"))
+ (func (export "malloc") (param $n i32) (result i32) (local $at i32)
+  (local.set $at (global.get $heap))
+  (global.set $heap (i32.add (global.get $heap) (local.get $n)))
+  (local.get $at))
+ (func $char (param $c i32)
+  (i32.store8 (global.get $end) (local.get $c))
+  (global.set $end (i32.add (global.get $end) (i32.const 1))))
+ (func $number (param $n i32)
+  (if (i32.ge_u (local.get $n) (i32.const 10)) (then (call $number (i32.div_u (local.get $n) (i32.const 10)))))
+  (call $char (i32.add (i32.const 48) (i32.rem_u (local.get $n) (i32.const 10)))))
+ (func $show (param $at i32) (param $n i32)
+  (drop (call $proxy_log (i32.const 2) (local.get $at) (local.get $n))))
+ (func $note (param $letter i32) (param $a i32) (param $b i32)
+  (global.set $heap (i32.const 200000))
+  (global.set $end (i32.const 1024))
+  (call $char (local.get $letter)) (call $char (i32.const 32)) (call $number (local.get $a))
+  (call $char (i32.const 32)) (call $number (local.get $b))
+  (call $show (i32.const 1024) (i32.sub (global.get $end) (i32.const 1024))))
+ (func $result (param $letter i32) (param $status i32)
+  (call $note (local.get $letter) (local.get $status) (i32.load (i32.const 516)))
+  (if (i32.eqz (local.get $status)) (then (call $show (i32.load (i32.const 512)) (i32.load (i32.const 516)))))
+  (i64.store (i32.const 512) (i64.const 0)))
+"""
+
+
+class Pool:
+    """Strings in the module's memory."""
+
+    def __init__(self) -> None:
+        self._end = 4096
+        self._addresses: dict[bytes, int] = {}
+
+    def __call__(self, text: str | bytes) -> str:
+        """Address and size of a string, as two operands."""
+        data = text.encode() if isinstance(text, str) else text
+        if data not in self._addresses:
+            self._addresses[data] = self._end
+            self._end += len(data)
+        return f"(i32.const {self._addresses[data]}) (i32.const {len(data)})"
+
+    def segments(self) -> str:
+        return "\n".join(
+            f'(data (i32.const {address}) "{"".join(f"{chr(92)}{byte:02x}" for byte in data)}")'
+            for data, address in self._addresses.items()
+        )
+
+
+pool = Pool()
+
+
+def note(letter: str, expression: str) -> str:
+    return f"(call $note (i32.const {ord(letter)}) {expression} (i32.const 0))"
+
+
+def result(letter: str, call: str) -> str:
+    """Make a hostcall that returns a buffer: log its status, and the buffer."""
+    return f"(call $result (i32.const {ord(letter)}) {call})"
+
+
+def reply(status: int = 403, body: str = "local body", headers: bytes = b"", grpc_status: int = -1) -> str:
+    operands = f"(i32.const {status}) {pool('de tails')} {pool(body)} {pool(headers)} (i32.const {grpc_status})"
+    return note("R", f"(call $proxy_send_local_response {operands})")
+
+
+def resume(stream_type: int) -> str:
+    return note("C", f"(call $proxy_continue_stream (i32.const {stream_type}))")
+
+
+def close(stream_type: int) -> str:
+    return note("c", f"(call $proxy_close_stream (i32.const {stream_type}))")
+
+
+def get(map_type: int, name: str) -> str:
+    return result("G", f"(call $proxy_get_header_map_value (i32.const {map_type}) {pool(name)} {OUT})")
+
+
+def add(map_type: int, name: str, value: str | bytes) -> str:
+    return note("A", f"(call $proxy_add_header_map_value (i32.const {map_type}) {pool(name)} {pool(value)})")
+
+
+def replace(map_type: int, name: str, value: str) -> str:
+    return note("P", f"(call $proxy_replace_header_map_value (i32.const {map_type}) {pool(name)} {pool(value)})")
+
+
+def remove(map_type: int, name: str) -> str:
+    return note("M", f"(call $proxy_remove_header_map_value (i32.const {map_type}) {pool(name)})")
+
+
+def dump(map_type: int) -> str:
+    size = f"(call $proxy_get_header_map_size (i32.const {map_type}) (i32.const 516))"
+    pairs = f"(call $proxy_get_header_map_pairs (i32.const {map_type}) {OUT})"
+    return f"(call $note (i32.const 83) {size} (i32.load (i32.const 516)))" + result("W", pairs)
+
+
+def assign(map_type: int, pairs: bytes) -> str:
+    return note("N", f"(call $proxy_set_header_map_pairs (i32.const {map_type}) {pool(pairs)})")
+
+
+def body(buffer: int, start: int = 0, size: int = 99) -> str:
+    operands = f"(i32.const {buffer}) (i32.const {start}) (i32.const {size}) {OUT}"
+    status = f"(call $proxy_get_buffer_status (i32.const {buffer}) (i32.const 516) (i32.const 520))"
+    length = f"(call $note (i32.const 90) {status} (i32.load (i32.const 516)))"
+    return length + result("F", f"(call $proxy_get_buffer_bytes {operands})")
+
+
+def edit(buffer: int, start: int, size: int, data: str = "NEW") -> str:
+    operands = f"(i32.const {buffer}) (i32.const {start}) (i32.const {size}) {pool(data)}"
+    return note("Y", f"(call $proxy_set_buffer_bytes {operands})")
+
+
+def attribute(*path: str) -> str:
+    return result("Q", f"(call $proxy_get_property {pool(chr(0).join(path))} {OUT})")
+
+
+def attribute_size(*path: str) -> str:
+    """For what differs from host to host and time to time."""
+    status = f"(call $proxy_get_property {pool(chr(0).join(path))} {OUT})"
+    return f"(call $note (i32.const 113) {status} (i32.load (i32.const 516)))(i64.store (i32.const 512) (i64.const 0))"
+
+
+def set_attribute(path: str, value: str | bytes) -> str:
+    return note("q", f"(call $proxy_set_property {pool(path)} {pool(value)})")
+
+
+def set_shared(value: str, cas: str) -> str:
+    return note("s", f"(call $proxy_set_shared_data {pool('k')} {pool(value)} {cas})")
+
+
+def at_end(code: str) -> str:
+    return f"(if (local.get 2) (then {code}))"
+
+
+def before_end(code: str) -> str:
+    return f"(if (i32.eqz (local.get 2)) (then {code}))"
+
+
+def pairs_bytes(*pairs: tuple[bytes, bytes]) -> bytes:
+    words = [len(pairs), *(len(text) for pair in pairs for text in pair)]
+    return b"".join(word.to_bytes(4, "little") for word in words) + b"".join(
+        text + b"\0" for pair in pairs for text in pair
+    )
+
+
+OUT = "(i32.const 512) (i32.const 516)"
+SHARED = f"(call $proxy_get_shared_data {pool('k')} {OUT} (i32.const 520))"
+CONTINUE_AT_END = at_end("(return (i32.const 0))")
+TRAP = "unreachable"
+PAUSE = 1
+_LATEST = 3.0
+_DURATION = "x-envoy-upstream-service-time"
+
+POST: dict[str, Any] = {"method": "POST", "body": [b"abc", b"defg"]}
+POST_ONE: dict[str, Any] = {"method": "POST", "body": b"abc"}
+POST_TRAILERS: dict[str, Any] = {**POST, "trailers": {"x-t": "1"}}
+CHUNKED = Response(200, body=[b"hello", b"world"])
+WITH_TRAILERS = Response(200, body=[b"hello", b"world"], trailers={"x-r": "1"})
+LARGE = Response(200, body=[b"x" * 600, b"y" * 600])
+ALLOW: dict[str, Any] = {"allow_on_headers_stop_iteration": True}
+SMALL: dict[str, Any] = {"buffer_limit_bytes": 1000}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`returns` and `code` say what a callback, by its letter, returns and does.
+
+    `clusters` answer callouts; `then` is how much time passes after the exchanges, in seconds.
+    """
+
+    returns: dict[str, int] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
+    response: Response = CHUNKED
+    settings: dict[str, Any] = field(default_factory=dict)
+    repeat: int = 1
+    clusters: dict[str, ClusterAnswer] = field(default_factory=dict)
+    then: float = 0.0
+
+    def module(self) -> bytes:
+        imports = "\n".join(
+            f'(import "env" "{name}" (func ${name} (param {"i32 " * count}) (result i32)))'
+            for name, count in IMPORTS.items()
+        )
+        callbacks = "\n".join(self._callback(letter) for letter in CALLBACKS)
+        return bytes(wasmtime.wat2wasm(f"(module {imports} {HELPERS} {callbacks} {pool.segments()})"))
+
+    def _callback(self, letter: str) -> str:
+        name, params, has_result = CALLBACKS[letter]
+        returned = self.returns.get(letter, 1 if letter in "DK" else 0)
+        # Context ids and the size of the configuration differ; headers and bodies are told.
+        told = [f"(local.get {index})" for index in TOLD.get(letter, (1, 2)) if index < params]
+        told += ["(i32.const 0)"] * (2 - len(told))
+        return (
+            f'(func (export "{name}") (param {"i32 " * params}) {"(result i32)" if has_result else ""}'
+            f"(call $note (i32.const {ord(letter)}) {' '.join(told)})"
+            f"{self.code.get(letter, '')} {f'(i32.const {returned})' if has_result else ''})"
+        )
+
+
+# --- callouts, ticks, queues ---
+
+CALL_HEADERS = ((b":method", b"GET"), (b":path", b"/auth"), (b":authority", b"a.example"), (b"X-Mine", b"1"))
+
+
+def call(
+    cluster: str = "auth",
+    headers: tuple[tuple[bytes, bytes], ...] = CALL_HEADERS,
+    body: str = "",
+    trailers: bytes = b"",
+    timeout: int = 2000,
+) -> str:
+    """Make an HTTP callout; its status and token are logged."""
+    operands = f"{pool(cluster)} {pool(pairs_bytes(*headers))} {pool(body)} {pool(trailers)} (i32.const {timeout})"
+    status = f"(call $proxy_http_call {operands} (i32.const 600))"
+    return (
+        f"(call $note (i32.const {ord('E')}) {status} (i32.load (i32.const 600)))"
+        "(i32.store (i32.const 600) (i32.const 0))"
+    )
+
+
+# Remember the stream, and act for it.
+REMEMBER = "(i32.store (i32.const 700) (local.get 0))"
+ACT = note("e", "(call $proxy_set_effective_context (i32.load (i32.const 700)))")
+
+# Token and number of trailers of the callout's answer, its maps, body and status.
+ANSWER = (
+    "(call $note (i32.const 117) (local.get 1) (local.get 4))"
+    + dump(6)
+    + dump(7)
+    + body(4)
+    + "(call $note (i32.const 118) (call $proxy_get_status (i32.const 520) (i32.const 512) (i32.const 516))"
+    + " (i32.load (i32.const 520)))"
+    + "(call $show (i32.load (i32.const 512)) (i32.load (i32.const 516)))(i64.store (i32.const 512) (i64.const 0))"
+)
+
+
+def tick(milliseconds: int) -> str:
+    return note("i", f"(call $proxy_set_tick_period_milliseconds (i32.const {milliseconds}))")
+
+
+def count(code: str, at: int) -> str:
+    """Run code when this is reached for the nth time."""
+    counter = "(i32.const 704)"
+    more = f"(i32.store {counter} (i32.add (i32.load {counter}) (i32.const 1)))"
+    return f"{more}(if (i32.eq (i32.load {counter}) (i32.const {at})) (then {code}))"
+
+
+TOKEN = "(i32.load (i32.const 720))"
+
+
+def register(name: str) -> str:
+    call = f"(call $proxy_register_shared_queue {pool(name)} (i32.const 720))"
+    return f"(call $note (i32.const {ord('j')}) {call} {TOKEN})"
+
+
+def resolve(vm_id: str, name: str) -> str:
+    call = f"(call $proxy_resolve_shared_queue {pool(vm_id)} {pool(name)} (i32.const 720))"
+    return f"(i32.store (i32.const 720) (i32.const 77))(call $note (i32.const {ord('l')}) {call} {TOKEN})"
+
+
+def enqueue(item: str, token: str = TOKEN) -> str:
+    return note("n", f"(call $proxy_enqueue_shared_queue {token} {pool(item)})")
+
+
+def dequeue(token: str = TOKEN) -> str:
+    return result("o", f"(call $proxy_dequeue_shared_queue {token} {OUT})")
+
+
+def in_root(root_id: str, code: str) -> str:
+    """Run code if the context belongs to that root, told by the length of its id."""
+    found = f"(drop (call $proxy_get_property {pool('plugin_root_id')} {OUT}))"
+    test = f"(i32.eq (i32.load (i32.const 516)) (i32.const {len(root_id)}))"
+    clear = "(i64.store (i32.const 512) (i64.const 0))"
+    return f"{found}(if {test} (then {clear}{code})){clear}"
+
+
+@dataclass
+class Outcome:
+    """What came of a scenario, in a form that compares."""
+
+    start: list[str]
+    ends: list[object]
+    logs: list[str]
+    callouts: list[tuple[str, Request]]
+
+
+def run(proxy: Proxy, scenario: Scenario, *, vms: int, least: int = 0) -> Outcome:
+    """Carry out a scenario. `vms` is how many VMs are started, `least` how many log lines are waited for."""
+    start = [line.message for line in proxy.logs]
+    proxy.upstream = scenario.response
+    proxy.clusters.update(scenario.clusters)
+    ends = [_exchange(proxy, dict(scenario.request)) for _ in range(scenario.repeat)]
+    if scenario.then:
+        proxy.clock.advance(scenario.then)
+    deadline = time.monotonic() + _LATEST
+    while len(logs := _logs(proxy, len(start))) < least and time.monotonic() < deadline:
+        # After a stall it takes Envoy a moment to see that the client has gone.
+        time.sleep(0.02)
+    # Those that are under way at the same time arrive as they please.
+    callouts = sorted(((callout.cluster, callout.request) for callout in proxy.callouts), key=lambda each: each[0])
+    return Outcome(_started_alike(start, vms, roots=1 + len(proxy.settings.background_roots)), ends, logs, callouts)
+
+
+def _started_alike(messages: list[str], vms: int, roots: int) -> list[str]:
+    """What each VM has logged at its start. In which order a thread starts several roots is Envoy's affair."""
+    assert len(messages) % vms == 0
+    if roots > 1:
+        assert sorted(messages) == sorted(sorted(messages)[::vms] * vms)
+        return sorted(messages)[::vms]
+    assert messages == messages[: len(messages) // vms] * vms
+    return messages[: len(messages) // vms]
+
+
+def _logs(proxy: Proxy, at_start: int) -> list[str]:
+    """The log without how long an upstream took, and the sizes that depend on it."""
+    messages = [line.message for line in proxy.logs[at_start:]]
+    for index, message in enumerate(messages):
+        if _DURATION in message:
+            messages[index - 1] = messages[index - 1].rpartition(" ")[0]
+            pairs = read_pairs(message.encode("latin-1"))
+            messages[index] = str([(name, b"" if name == _DURATION.encode() else value) for name, value in pairs])
+    return messages
+
+
+def _exchange(proxy: Proxy, request: dict[str, Any]) -> object:
+    method, path = request.pop("method", "GET"), request.pop("path", "/")
+    try:
+        exchange = proxy.request(method, path, **request)
+    except StreamStalled:
+        return "stalled"
+    upstream = exchange.upstream_request
+    # Envoy's codec hands the upstream no pseudo-header but these three.
+    seen = upstream and (
+        upstream.method,
+        upstream.path,
+        upstream.authority,
+        upstream.headers,
+        upstream.body,
+        upstream.trailers,
+        exchange.cluster,
+    )
+    try:
+        response = exchange.response
+    except StreamReset:
+        return "reset", seen
+    if exchange.reset:
+        # How much had left by then is a matter of buffers.
+        return "reset", response.status, seen
+    headers = response.headers.without("date")
+    return response.status, headers, "date" in response.headers, response.body, response.trailers, seen
+
+
+@contextmanager
+def real_envoy(module: Path, settings: PluginSettings) -> Iterator[RunningEnvoy]:
+    envoy = RunningEnvoy(module, settings)
+    envoy.start()
+    try:
+        yield envoy
+    finally:
+        envoy.close()
+
+
+def on_both(scenario: Scenario, directory: Path) -> tuple[Outcome, Outcome]:
+    """What comes of a scenario in the embedded proxy and in Envoy. `directory` is for the module."""
+    settings = PluginSettings(**scenario.settings)
+    module = directory / "recorder.wasm"
+    module.write_bytes(scenario.module())
+    with EmbeddedProxy(WasmtimeModule(module.read_bytes()).instantiate, settings) as embedded:
+        # Two VMs are started, the canary and the worker's.
+        mine = run(embedded, scenario, vms=2)
+    with real_envoy(module, settings) as envoy:
+        # Where the embedded proxy sees that nothing more can come, waiting long for Envoy shows no more.
+        proxy = EnvoyProxy(envoy, timeout=0.7 if "stalled" in mine.ends else 10.0)
+        # The main thread has a VM as well.
+        theirs = run(proxy, scenario, vms=3, least=len(mine.logs))
+    return mine, theirs
