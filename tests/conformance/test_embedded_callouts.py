@@ -16,7 +16,6 @@ from tests.conformance.recorder import (
     ANSWER,
     CONTINUE_AT_END,
     PAUSE,
-    POST,
     POST_ONE,
     POST_TRAILERS,
     REMEMBER,
@@ -248,7 +247,7 @@ CALLOUTS = {
         + body(0)
         + resume(0)
         + get(0, ":path"),
-        request=POST,
+        request=POST_ONE,
     ),
     "headers edited, no body": from_headers(ACT + add(0, "x-edit", "1") + attribute("request", "path") + resume(0)),
     "all stopped": scenario(
@@ -269,7 +268,7 @@ CALLOUTS = {
     "headers stopped alone, body passes": scenario(
         {"H": PAUSE, "B": PAUSE},
         {"H": REMEMBER + call(), "B": CONTINUE_AT_END, "U": ACT + get(0, ":path")},
-        POST,
+        POST_ONE,
         clusters={"auth": LATE},
         then=0.3,
         **AUTH_ALLOW,
@@ -280,21 +279,21 @@ CALLOUTS = {
             "H": remove(0, "content-length") + REMEMBER + call(),
             "U": ACT + body(0) + edit(0, 0, 1) + body(0) + add(0, "x-edit", "1") + get(0, ":path") + resume(0),
         },
-        POST,
+        POST_ONE,
         clusters={"auth": LATE},
         **AUTH_ALLOW,
     ),
     # --- bodies ---
     "held body edited": from_body(
         ACT + body(0) + edit(0, 0, 2) + edit(0, 99, 0) + body(0) + add(0, "x-edit", "1") + resume(0) + body(0),
-        request=POST,
+        request=POST_ONE,
     ),
     "held body edited, one piece": from_body(ACT + body(0) + edit(0, 0, 2) + resume(0), request=POST_ONE),
-    "held body replied to": from_body(ACT + body(0) + reply(), request=POST),
-    "held body not touched": from_body(ACT + resume(0), request=POST),
-    "held body made empty": from_body(ACT + edit(0, 0, 99, "") + resume(0), request=POST),
-    "body held by watermark": from_body(ACT + resume(0) + body(0), 2, request=POST),
-    "body dropped": from_body(ACT + resume(0) + body(0), 3, request=POST),
+    "held body replied to": from_body(ACT + body(0) + reply(), request=POST_ONE),
+    "held body not touched": from_body(ACT + resume(0), request=POST_ONE),
+    "held body made empty": from_body(ACT + edit(0, 0, 99, "") + resume(0), request=POST_ONE),
+    "body held by watermark": from_body(ACT + resume(0) + body(0), 2, request=POST_ONE),
+    "body dropped": from_body(ACT + resume(0) + body(0), 3, request=POST_ONE),
     "held body read later": scenario(
         {"B": PAUSE},
         {
@@ -302,14 +301,18 @@ CALLOUTS = {
             "U": ACT + resume(0),
             **dict.fromkeys("hbL", body(0)),
         },
-        POST,
+        POST_ONE,
         clusters={"auth": LATE},
         **AUTH,
     ),
     "body held from its first piece": scenario(
         {"B": PAUSE},
-        {"B": before_end(count(REMEMBER + call(), 1)), "U": ACT + body(0) + edit(0, 0, 2) + resume(0)},
-        {"method": "POST", "body": [b"abc", b"defg"]},
+        {
+            "H": remove(0, "content-length"),
+            "B": before_end(count(REMEMBER + call(), 1)),
+            "U": ACT + body(0) + edit(0, 0, 2) + resume(0),
+        },
+        POST_ONE,
         clusters={"auth": LATE},
         **AUTH,
     ),

@@ -28,7 +28,7 @@ from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
 from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 from pywasm_filter.testing.grpc import GrpcService
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
-from tests.conformance.test_embedded_host import (
+from tests.conformance.recorder import (
     HELPERS,
     IMPORTS,
     OUT,
@@ -40,7 +40,7 @@ from tests.conformance.test_embedded_host import (
     pairs_bytes,
     real_envoy,
 )
-from tests.conformance.test_embedded_host import pool as shared_pool
+from tests.conformance.recorder import pool as shared_pool
 
 pool: Pool = shared_pool
 
