@@ -51,10 +51,10 @@ def test_one_kind_alone() -> None:
     )
 
 
-FRAGMENTS = st.sampled_from(
-    [b"ada@example.com", b"%40", b"@", b".", b"-", b" ", b"a" * 70, b"b." * 120, b"com", b"Z", b"\n", b"\xc3\xbc"]
-    + [b"4111111111111111", b"4111 1111 1111 1111", b"0", b"12", b"378282246310005", b"DE89370400440532013000"]
-    + [b"078-05-1120"]
+FRAGMENTS = st.one_of(
+    st.sampled_from([b"ada@example.com", b"%40", b"@", b".", b"-", b" ", b"a" * 70, b"b." * 120, b"com", b"\xc3\xbc"]),
+    st.sampled_from([b"4111111111111111", b"4111 1111 1111 1111", b"378282246310005", b"0", b"12", b"\n"]),
+    st.sampled_from([b"DE89370400440532013000", b"078-05-1120", b"Z"]),
 )
 
 
