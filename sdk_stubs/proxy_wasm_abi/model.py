@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).with_name("abi.toml")
+TEST_HOSTS = ("inprocess", "wasmtime", "envoy")
 
 _INTEGERS = {"u32": "i32", "bool": "i32", "u64": "i64", "s64": "i64"}
 _BUFFERS = ("bytes", "pairs")
@@ -64,12 +65,42 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class Face:
+    """What authors have for a function of the ABI: a dotted path in `pywasm_filter`, and how they write it."""
+
+    path: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A function of the ABI as the SDKs of several languages call it; none where one does not have it."""
+
+    python: tuple[Face, ...]
+    rust: tuple[str, ...]
+    go: tuple[str, ...]
+    cpp: tuple[str, ...]
+    assemblyscript: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """The test of a function of the ABI: the name of a function in a file of the repository, and where it runs."""
+
+    file: str
+    function: str
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Hostcall:
     """A function that the host offers as the import `env.<name>`. It always returns a Status."""
 
     name: str
     summary: str
     since: str
+    names: Names
+    test: Exercise | None
     params: tuple[Value, ...] = ()
     returns: tuple[Value, ...] = ()
     statuses: tuple[str, ...] = ()
@@ -103,6 +134,8 @@ class Callback:
     name: str
     summary: str
     since: str
+    names: Names
+    test: Exercise | None
     params: tuple[Value, ...] = ()
     result: str | None = None
     lacking: tuple[str, ...] = ()
@@ -152,11 +185,37 @@ def _values(entries: list[dict[str, str]]) -> tuple[Value, ...]:
     return tuple(Value(**entry) for entry in entries)
 
 
+def _face(function: str, entry: str | dict[str, str]) -> Face:
+    face = Face(entry, entry) if isinstance(entry, str) else Face(entry["face"], entry["shown"])
+    if not all(part.isidentifier() for part in face.path.split(".")):
+        raise ValueError(f"{function}: {face.path!r} is no dotted path")
+    return face
+
+
+def _names(entry: dict[str, Any]) -> Names:
+    python = tuple(_face(entry["name"], face) for face in entry["python"])
+    if not python:
+        raise ValueError(f"{entry['name']} has no Python face")
+    return Names(python, *(tuple(entry[sdk]) for sdk in ("rust", "go", "cpp", "assemblyscript")))
+
+
+def _exercise(entry: dict[str, Any]) -> Exercise | None:
+    if "test" not in entry:
+        return None
+    file, separator, function = entry["test"].partition("::")
+    hosts = tuple(entry.get("test_hosts", TEST_HOSTS))
+    if not separator or not function or not hosts or not set(hosts) <= set(TEST_HOSTS):
+        raise ValueError(f"{entry['name']}: a test is file.py::function, and runs on some of {', '.join(TEST_HOSTS)}")
+    return Exercise(file, function, hosts)
+
+
 def _hostcall(entry: dict[str, Any]) -> Hostcall:
     return Hostcall(
         name=entry["name"],
         summary=entry["summary"],
         since=entry["since"],
+        names=_names(entry),
+        test=_exercise(entry),
         params=_values(entry.get("params", [])),
         returns=_values(entry.get("returns", [])),
         statuses=tuple(entry.get("statuses", [])),
@@ -170,6 +229,8 @@ def _callback(entry: dict[str, Any]) -> Callback:
         name=entry["name"],
         summary=entry["summary"],
         since=entry["since"],
+        names=_names(entry),
+        test=_exercise(entry),
         params=_values(entry.get("params", [])),
         result=entry.get("result"),
         lacking=tuple(entry.get("lacking", [])),

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from proxy_wasm_abi.attributes import PYTHON_TYPES, Attribute, load_attributes
+from proxy_wasm_abi.correspondences import load_correspondences
 from proxy_wasm_abi.model import Callback, Hostcall, load
 
 WIT_PACKAGE = "proxy-wasm:abi"
@@ -23,6 +24,8 @@ GENERATED = {
     "enums.py.j2": "pywasm_filter/sdk/abi.py",
     "hostcalls.py.j2": "pywasm_filter/sdk/hostcalls.py",
     "reference.md.j2": "docs/reference/abi.md",
+    "names.md.j2": "docs/reference/names.md",
+    "coverage.md.j2": "docs/reference/coverage.md",
     "attributes.py.j2": "pywasm_filter/sdk/attributes.py",
     "attributes.md.j2": "docs/reference/attributes.md",
 }
@@ -69,6 +72,11 @@ def _lines(text: str) -> str:
     return "(\n" + "".join(f'    "{part}"\n' for part in parts) + ")"
 
 
+def _anchor(path: str) -> str:
+    """The link to a heading `path` in the SDK's reference."""
+    return path.lower().replace(".", "")
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("proxy_wasm_abi"),
@@ -78,6 +86,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # the output is source text, not HTML
     )
+    environment.filters["anchor"] = _anchor
     environment.filters["kebab"] = _kebab
     environment.filters["reader"] = _reader
     environment.filters["wrap"] = _wrap
@@ -92,6 +101,7 @@ def _render(template: str, hostcalls: Iterable[Hostcall], callbacks: Iterable[Ca
         .render(
             abi=load(),
             attributes=load_attributes(),
+            correspondences=load_correspondences(),
             python_types=PYTHON_TYPES,
             hostcalls=list(hostcalls),
             callbacks=list(callbacks),
