@@ -30,6 +30,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m proxy_wasm_abi --check
+	$(BIN)/python tools/sdk_reference.py --check
 	$(BIN)/mypy
 	$(BIN)/python tools/compile_guest.py
 
@@ -39,6 +40,7 @@ format: $(INSTALLED)
 
 generate: $(INSTALLED)
 	$(BIN)/python -m proxy_wasm_abi
+	$(BIN)/python tools/sdk_reference.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

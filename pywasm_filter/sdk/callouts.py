@@ -43,9 +43,13 @@ class HttpResponse:
 
     def __init__(self, status: int, headers: Headers, body: bytes, trailers: Headers) -> None:
         self.status = status
+        """The status code."""
         self.headers = headers
+        """All headers but the pseudo-headers, such as `:status`."""
         self.body = body
+        """The body; empty when there is none."""
         self.trailers = trailers
+        """The trailers; empty when there are none."""
 
     @property
     def text(self) -> str:

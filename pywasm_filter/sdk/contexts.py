@@ -126,10 +126,10 @@ class Context:
     ) -> HttpResponse:
         """Send an HTTP request to a cluster of the proxy's and wait for the answer, whatever its status.
 
-        `authority` is the cluster's name by default. `timeout` is in seconds, to the millisecond. The stream is paused
-        meanwhile. ABI: proxy_http_call. Raises CalloutTimeout when no answer comes in time and CalloutFailed when none
-        can come: the cluster is unknown or has no healthy host, the connection is refused or reset; CancelledError when
-        the stream ends first; ValueError and TypeError as `HeaderMap` does.
+        `authority` is the cluster's name by default. `timeout` is in seconds, to the millisecond; 0 is none. The
+        stream is paused while its callback waits. ABI: proxy_http_call. Raises CalloutTimeout when no answer comes in
+        time and CalloutFailed when none can come: the cluster is unknown or has no healthy host, the connection is
+        refused or reset; CancelledError when the context ends first; ValueError and TypeError as `HeaderMap` does.
         """
         callout = send_http_call(self, cluster, method, path, headers, body, trailers, authority, timeout)
         try:

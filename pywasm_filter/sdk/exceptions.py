@@ -4,16 +4,14 @@ from pywasm_filter.sdk.abi import Status
 
 
 class HostError(Exception):
-    """A hostcall returned a status other than OK.
-
-    `call` is the ABI function, `status` what it returned (an int where the host answered with a number that the ABI
-    does not name).
-    """
+    """A hostcall returned a status other than OK."""
 
     def __init__(self, call: str, status: int) -> None:
         super().__init__(call, status)
         self.call = call
+        """The ABI function."""
         self.status = status
+        """What it returned: the number of a `Status`, or one that the ABI does not name."""
 
     def __str__(self) -> str:
         try:
@@ -28,15 +26,14 @@ class NotFound(HostError):  # noqa: N818 - the ABI's own terms
 
 
 class AttributeNotAvailable(NotFound):
-    """The host has no such attribute in this callback, or not for this stream.
-
-    `attribute` is its path with dots, `availability` says when it is there.
-    """
+    """The host has no such attribute in this callback, or not for this stream."""
 
     def __init__(self, attribute: str, availability: str) -> None:
         super().__init__("proxy_get_property", Status.NOT_FOUND)
         self.attribute = attribute
+        """The attribute's path, with dots."""
         self.availability = availability
+        """When it is there."""
 
     def __str__(self) -> str:
         return f"{self.attribute} is not available here; it is available {self.availability}"
@@ -75,12 +72,14 @@ class Unimplemented(HostError):  # noqa: N818
 
 
 class ForeignFunctionFailed(Exception):  # noqa: N818
-    """A foreign function was called and did not do its work. `function` is its name, `reason` the host's text."""
+    """A foreign function was called and did not do its work."""
 
     def __init__(self, function: str, reason: str) -> None:
         super().__init__(function, reason)
         self.function = function
+        """The name of the function."""
         self.reason = reason
+        """The host's text."""
 
     def __str__(self) -> str:
         return f"{self.function}: {self.reason}"

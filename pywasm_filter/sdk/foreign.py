@@ -177,6 +177,7 @@ class CelExpression:
         Raises BadArgument for what is no expression (Envoy's log says why), NotFound where the host does not offer it.
         """
         self.source = source
+        """The expression, as it is given."""
         self._token = call_foreign_function("expr_create", source.encode("utf-8", "surrogateescape"))
 
     def evaluate_bytes(self) -> bytes:

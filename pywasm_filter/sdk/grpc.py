@@ -23,16 +23,14 @@ _HEXADECIMAL = b"0123456789abcdefABCDEF"
 
 
 class GrpcError(CalloutError):
-    """A gRPC call or stream ended with a status other than OK.
-
-    `status` is a GrpcStatus (an int where the server sent a number that gRPC does not name), `message` the server's or
-    the proxy's explanation.
-    """
+    """A gRPC call or stream ended with a status other than OK."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(status, message)
         self.status = status
+        """The number of a `GrpcStatus`, or one that gRPC does not name."""
         self.message = message
+        """The server's or the proxy's explanation; may be empty. ABI: proxy_get_status."""
 
     def __str__(self) -> str:
         try:

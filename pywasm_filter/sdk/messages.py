@@ -14,8 +14,11 @@ class Message:
 
     def __init__(self, headers: MapType, trailers: MapType, body: BufferType) -> None:
         self.headers: Final = HeaderMap(headers)
+        """The headers, pseudo-headers such as `:path` included."""
         self.trailers: Final = HeaderMap(trailers)
+        """The trailers, from the trailers callback on."""
         self.body: Final = Body(body)
+        """What the host holds of the body in a body callback."""
 
 
 class Request(Message):

@@ -71,7 +71,7 @@ class Metric:
             raise ValueError(f"labels is a sequence of names, each given once, not {labels!r}")
         self.name = name
         """The name, as it is given."""
-        self.label_names = tuple(labels)
+        self.label_names: tuple[str, ...] = tuple(labels)
         """The names of the labels."""
         self._encoded = name
         self._labelled: dict[tuple[str, ...], Self] = {}

@@ -31,7 +31,7 @@ class SharedData:
         return _read_shared_data(_encode_key(key))[0]
 
     def get_with_cas(self, key: str | bytes) -> tuple[bytes | None, int]:
-        """The value of `key` and its compare-and-swap number, for `set`; `(None, ABSENT)` when it has none.
+        """The value of `key`, None when it has none, and the number by which `set` tells whether it has changed.
 
         ABI: proxy_get_shared_data.
         """

@@ -240,7 +240,12 @@ def _callback(entry: dict[str, Any]) -> Callback:
 @cache
 def load() -> Abi:
     """Read the table. The result is shared and immutable."""
-    table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    return parse(TABLE.read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> Abi:
+    """Read a table in TOML. Raises KeyError for what is missing, ValueError for what is not allowed."""
+    table = tomllib.loads(text)
     return Abi(
         version=table["version"],
         marker=table["marker"],

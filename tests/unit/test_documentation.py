@@ -64,9 +64,18 @@ def test_the_filter_of_a_guide_runs(pytester: pytest.Pytester, page: str) -> Non
 )
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
-    missing = [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()]
+    missing = []
+    for target, anchor in set(re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text)):
+        file = (ROOT / page).parent / target if target else ROOT / page
+        if not file.exists() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8"))):
+            missing.append(f"{target}#{anchor}")
     assert missing == []
+
+
+def anchors(text: str) -> set[str]:
+    """The links that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_paths_that_the_architecture_names_exist() -> None:

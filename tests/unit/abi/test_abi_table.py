@@ -1,14 +1,20 @@
 """The ABI table, and that everything generated from it is current."""
 
+import ast
+from functools import reduce
 from pathlib import Path
 
 import pytest
 import wasmtime
-from proxy_wasm_abi import load
+from proxy_wasm_abi import Callback, Hostcall, load
 from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, MODULE_EXPORTS
+from proxy_wasm_abi.model import TABLE, TEST_HOSTS, parse
 from proxy_wasm_abi.render import GENERATED, render_repository_files, render_wit, stale_files
 
+import pywasm_filter
+
 ROOT = Path(__file__).parents[3]
+FUNCTIONS: list[Hostcall | Callback] = [*load().hostcalls, *load().callbacks]
 
 
 def test_generated_files_are_current() -> None:
@@ -85,3 +91,70 @@ def test_wit_of_a_selection_holds_just_that() -> None:
 def test_wit_of_an_unknown_function_is_refused() -> None:
     with pytest.raises(KeyError, match="proxy_frobnicate"):
         render_wit(["proxy_frobnicate"], [])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+def test_each_function_has_python_faces_that_exist(function: Hostcall | Callback) -> None:
+    assert function.names.python
+    for face in function.names.python:
+        first, *rest = face.path.split(".")
+        assert first in pywasm_filter.__all__
+        reduce(getattr, rest, getattr(pywasm_filter, first))
+
+
+def hosts_of_test(source: str, name: str) -> set[str]:
+    """Where a test of a module runs: the `hosts` of its marker, or of the module's."""
+    module = ast.parse(source)
+    function = next(entry for entry in module.body if isinstance(entry, ast.FunctionDef) and entry.name == name)
+    marks = [
+        entry.value
+        for entry in module.body
+        if isinstance(entry, ast.Assign) and ast.unparse(entry.targets[0]) == "pytestmark"
+    ]
+    for call in [*function.decorator_list, *marks]:
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.pywasm":
+            for keyword in call.keywords:
+                if keyword.arg == "hosts":
+                    return set(ast.literal_eval(keyword.value))
+    return set(TEST_HOSTS)
+
+
+def test_the_test_of_a_function_exists_and_runs_where_the_table_says() -> None:
+    for test in (function.test for function in FUNCTIONS):
+        if test is not None:
+            assert set(test.hosts) == hosts_of_test((ROOT / test.file).read_text(encoding="utf-8"), test.function)
+
+
+def test_where_a_test_runs_is_found_in_its_source() -> None:
+    source = '@pytest.mark.pywasm(hosts=["wasmtime"])\ndef test_a():\n    ...\n\n\ndef test_b():\n    ...\n'
+    assert hosts_of_test(source, "test_a") == {"wasmtime"}
+    assert hosts_of_test(source, "test_b") == {"inprocess", "wasmtime", "envoy"}
+    marked = 'pytestmark = pytest.mark.pywasm(hosts=["envoy"])\n' + source
+    assert hosts_of_test(marked, "test_a") == {"wasmtime"}
+    assert hosts_of_test(marked, "test_b") == {"envoy"}
+
+
+@pytest.mark.parametrize(
+    ("faces", "message"),
+    [("[]", "proxy_log has no Python face"), ('["log()"]', "proxy_log: 'log\\(\\)' is no dotted path")],
+)
+def test_a_function_without_a_python_face_is_refused(faces: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse(TABLE.read_text(encoding="utf-8").replace('python = ["log"]', f"python = {faces}"))
+
+
+@pytest.mark.parametrize(
+    "test", ['"test_x.py"', '"test_x.py::test_y"\ntest_hosts = ["nginx"]', '"a::b"\ntest_hosts = []']
+)
+def test_a_test_that_names_no_function_or_no_host_is_refused(test: str) -> None:
+    with pytest.raises(ValueError, match="proxy_log: a test is"):
+        parse(TABLE.read_text(encoding="utf-8").replace('python = ["log"]', f'python = ["log"]\ntest = {test}'))
+
+
+def test_a_test_is_shown_with_its_hosts() -> None:
+    line = 'python = ["log"]\ntest = "tests/faces/test_x.py::test_y"\ntest_hosts = ["inprocess", "wasmtime"]'
+    call = parse(TABLE.read_text(encoding="utf-8").replace('python = ["log"]', line)).hostcall("proxy_log")
+    assert call is not None
+    assert call.test is not None
+    assert (call.test.file, call.test.function) == ("tests/faces/test_x.py", "test_y")
+    assert call.test.hosts == ("inprocess", "wasmtime")
