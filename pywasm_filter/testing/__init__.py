@@ -11,6 +11,7 @@ from pywasm_filter.sdk.abi import LogLevel
 from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
 from pywasm_filter.testing.clock import Clock
 from pywasm_filter.testing.clusters import Callout, Clusters, Partial
+from pywasm_filter.testing.connection import Connection
 from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
     AttributesNotSupported,
@@ -23,6 +24,7 @@ from pywasm_filter.testing.errors import (
     StepwiseNotSupported,
     StreamReset,
     StreamStalled,
+    WrongProtocol,
 )
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.grpc import (
@@ -44,6 +46,7 @@ __all__ = [
     "Callout",
     "Clock",
     "Clusters",
+    "Connection",
     "ContentLengthMismatch",
     "Delay",
     "EmbeddedProxy",
@@ -77,4 +80,5 @@ __all__ = [
     "Stream",
     "StreamReset",
     "StreamStalled",
+    "WrongProtocol",
 ]

@@ -30,7 +30,15 @@ from pywasm_filter.testing.envoy import (
     request,
 )
 from pywasm_filter.testing.envoy.config import UPSTREAM_CLUSTER
-from pywasm_filter.testing.errors import AttributesNotSupported, HostMisuse, PluginConfigurationError, StreamStalled
+from pywasm_filter.testing.envoy.tcp import TcpBench
+from pywasm_filter.testing.envoy_connection import EnvoyConnection
+from pywasm_filter.testing.errors import (
+    AttributesNotSupported,
+    HostMisuse,
+    PluginConfigurationError,
+    StreamStalled,
+    WrongProtocol,
+)
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.grpc import GrpcService, GrpcServices
 from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
@@ -93,11 +101,16 @@ class RunningEnvoy:
                 {name: server.port for name, server in servers.items()}
                 for servers in (self.upstreams, self.services, self.grpc_servers)
             )
+            self.bench = cleanup.enter_context(TcpBench())
+            if self.settings.protocol == "tcp":
+                ports[UPSTREAM_CLUSTER] = self.bench.upstream_port
             self.process = EnvoyProcess(_envoy_settings(self.module, self.settings, ports, service_ports, grpc_ports))
             try:
                 cleanup.enter_context(self.process)
             except EnvoyStartError as error:
                 raise PluginConfigurationError(str(error), _own_lines(self.process.wasm_log_lines())) from error
+            if self.settings.protocol == "tcp":
+                self.bench.attach(self.process.address, self.process.echo_address)
             self.start_up_lines = len(self.process.log_lines())
             self.start_up_metrics = self.metrics()
             self._cleanup = cleanup.pop_all()
@@ -109,7 +122,7 @@ class RunningEnvoy:
     @property
     def usable(self) -> bool:
         """Whether Envoy runs and none of its VMs has trapped."""
-        return self.process.exit_status() is None and not self.traps()
+        return self.process.exit_status() is None and not self.bench.stuck and not self.traps()
 
     def metrics(self) -> Metrics:
         """The plugin's metrics, from all its VMs."""
@@ -189,6 +202,7 @@ class EnvoyProxy(Proxy):
 
     def send(self, request: Request) -> Exchange:
         """Send a request and wait for its end, or for the timeout."""
+        self._require("http", "a request")
         first_line = len(self._envoy.process.log_lines())
         upstreams = self._envoy.upstreams
         earlier = {name: (len(entry.requests), len(entry.handler_errors)) for name, entry in upstreams.items()}
@@ -214,8 +228,19 @@ class EnvoyProxy(Proxy):
             reset=reset,
         )
 
+    def connect(self) -> EnvoyConnection:
+        """Open a TCP connection."""
+        self._require("tcp", "a connection")
+        return EnvoyConnection(self._envoy.bench, self.tcp_upstream)
+
     def close(self) -> None:
-        """Nothing to end: Envoy is shared."""
+        """Break off the TCP connections; Envoy is shared."""
+        if self._envoy.settings.protocol == "tcp" and not self._envoy.bench.stuck:
+            self._envoy.bench.reset_links()
+
+    def _require(self, protocol: str, asked: str) -> None:
+        if self._envoy.settings.protocol != protocol:
+            raise WrongProtocol(asked, protocol)
 
     def _roundtrip(self, outgoing: Request) -> tuple[Response | None, bool]:
         """The response, if any came, and whether the stream was reset."""
@@ -335,6 +360,7 @@ def _envoy_settings(
     routed = dict(upstream_ports)
     return EnvoySettings(
         module=module,
+        protocol=settings.protocol,
         upstream_port=routed.pop(UPSTREAM_CLUSTER),
         routed_clusters=routed,
         routes=settings.routes,

@@ -56,6 +56,16 @@ class StreamStalled(ProxyTestError):  # noqa: N818
     """The filter paused the stream and nothing is left that could resume it: a real client would wait in vain."""
 
 
+class WrongProtocol(ProxyTestError):  # noqa: N818
+    """A request through a plugin for TCP, or a connection through one for HTTP."""
+
+    def __init__(self, asked: str, protocol: str) -> None:
+        super().__init__(
+            f"{asked} needs a plugin for {protocol}: @pytest.mark.pywasm(protocol={protocol!r}), or "
+            f"PluginSettings(protocol={protocol!r})"
+        )
+
+
 class StreamReset(ProxyTestError):  # noqa: N818
     """The stream was reset, so that there is no response."""
 

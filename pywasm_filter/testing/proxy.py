@@ -9,6 +9,7 @@ from typing import Self
 
 from pywasm_filter.testing.clock import Clock
 from pywasm_filter.testing.clusters import Callout, Clusters
+from pywasm_filter.testing.connection import Connection, TcpUpstream
 from pywasm_filter.testing.errors import StepwiseNotSupported
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.grpc import GrpcCallRecord, GrpcServices
@@ -49,6 +50,9 @@ class Proxy(ABC):
         """What answers gRPC callouts, by the name of a cluster that the settings declare; by default `GrpcReply()`.
         `proxy.grpc["authz"] = GrpcReply(b"…")`, a function of the `GrpcRequest`, a `GrpcHandler`, or Delay, NoAnswer,
         Reset, Refuse. May be set at any time."""
+        self.tcp_upstream: TcpUpstream | None = None
+        """Answers what arrives over the TCP connections that are opened from now on: a function from bytes to bytes,
+        which also closes its side after the client's. By default nothing does: the test sends by `upstream_send`."""
 
     @property
     def callouts(self) -> list[Callout]:
@@ -92,6 +96,13 @@ class Proxy(ABC):
         """Send a request through the plugin, and the upstream's answer back; see `request`."""
 
     @abstractmethod
+    def connect(self) -> Connection:
+        """Open a TCP connection through a plugin for TCP (`protocol="tcp"`): on_new_connection runs now.
+
+        Raises WrongProtocol when the plugin is one for HTTP.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """End the plugin."""
 
@@ -118,7 +129,8 @@ class Proxy(ABC):
 
         A body in one piece has a content-length, a list is sent chunk by chunk. `host` among the headers is the
         authority. Raises ValueError for what HTTP/1.1 cannot say, StreamStalled when the filter pauses for good,
-        HostMisuse for what breaks a real proxy, HostcallNotSupported, and what the upstream function raises.
+        HostMisuse for what breaks a real proxy, HostcallNotSupported, WrongProtocol, and what the upstream function
+        raises.
         """
         return self.send(outgoing_request(method, path, headers=headers, body=body, trailers=trailers))
 

@@ -20,14 +20,14 @@ HOSTS = ("inprocess", "wasmtime", "envoy")
 _DEFAULT_FILTER = "filter.py"
 _MARKER = (
     "pywasm(filter=None, configuration=b'', vm_configuration=b'', root_id='', plugin_name='plugin', vm_id='', "
-    "environment={}, allow_on_headers_stop_iteration=False, fail_open=False, buffer_limit_bytes=1048576, "
-    "routes=(), node={}, metadata={}, attributes={}, clusters=[], background_roots=[], log_level=LogLevel.DEBUG, "
-    "hosts=None): "
+    "environment={}, protocol='http', allow_on_headers_stop_iteration=False, fail_open=False, "
+    "buffer_limit_bytes=1048576, routes=(), node={}, metadata={}, attributes={}, clusters=[], background_roots=[], "
+    "log_level=LogLevel.DEBUG, hosts=None): "
     "what the fixtures `proxy` and `make_proxy` run, and how: the filter's file, relative to the test's (default: "
-    "filter.py beside the test, then the ini option pywasm_filter), its configurations as bytes, str or dict (JSON), "
-    "clusters that HTTP callouts may name, further root ids to be started in the same VM (a list, or a dict to their "
-    "configurations), "
-    "other settings of Envoy's PluginConfig, and the hosts to which the test is limited. The nearest marker's "
+    "filter.py beside the test, then the ini option pywasm_filter), whether it filters 'http' or 'tcp', its "
+    "configurations as bytes, str or dict (JSON), clusters that HTTP callouts may name, further root ids to be started "
+    "in the same VM (a list, or a dict to their configurations), other settings of Envoy's PluginConfig, and the hosts "
+    "to which the test is limited. The nearest marker's "
     "arguments win over those of its class and module."
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pywasm_filter.sdk.abi import LogLevel
 
@@ -48,6 +48,8 @@ class PluginSettings:
     vm_id: str = ""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The environment variables of a compiled filter; in process it sees those of the test."""
+    protocol: Literal["http", "tcp"] = "http"
+    """What the plugin filters: HTTP requests (`HttpContext`), or TCP connections (`StreamContext`)."""
     allow_on_headers_stop_iteration: bool = False
     """Whether PAUSE from a headers callback lets the body callbacks go on; without it Envoy stops everything."""
     fail_open: bool = False
@@ -74,6 +76,8 @@ class PluginSettings:
     """The least level of log lines that are kept."""
 
     def __post_init__(self) -> None:
+        if self.protocol not in ("http", "tcp"):
+            raise ValueError(f"protocol is 'http' or 'tcp', not {self.protocol!r}")
         _check_names("node", self.node, _NODE_FIELDS)
         _check_names("metadata", self.metadata, _METADATA_OWNERS)
 

@@ -8,7 +8,7 @@ hostcalls that a scenario makes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,6 +239,33 @@ ALLOW: dict[str, Any] = {"allow_on_headers_stop_iteration": True}
 SMALL: dict[str, Any] = {"buffer_limit_bytes": 1000}
 
 
+def recording_module(
+    callbacks: Mapping[str, tuple[str, int, bool]], returns: Mapping[str, int], code: Mapping[str, str]
+) -> bytes:
+    """A module with these callbacks; `returns` and `code` say what a callback, by its letter, returns and does."""
+    imports = "\n".join(
+        f'(import "env" "{name}" (func ${name} (param {"i32 " * count}) (result i32)))'
+        for name, count in IMPORTS.items()
+    )
+    functions = "\n".join(_callback(callbacks[letter], letter, returns, code) for letter in callbacks)
+    return bytes(wasmtime.wat2wasm(f"(module {imports} {HELPERS} {functions} {pool.segments()})"))
+
+
+def _callback(
+    signature: tuple[str, int, bool], letter: str, returns: Mapping[str, int], code: Mapping[str, str]
+) -> str:
+    name, params, has_result = signature
+    returned = returns.get(letter, 1 if letter in "DK" else 0)
+    # Context ids and the size of the configuration differ; headers and bodies are told.
+    told = [f"(local.get {index})" for index in TOLD.get(letter, (1, 2)) if index < params]
+    told += ["(i32.const 0)"] * (2 - len(told))
+    return (
+        f'(func (export "{name}") (param {"i32 " * params}) {"(result i32)" if has_result else ""}'
+        f"(call $note (i32.const {ord(letter)}) {' '.join(told)})"
+        f"{code.get(letter, '')} {f'(i32.const {returned})' if has_result else ''})"
+    )
+
+
 @dataclass(frozen=True)
 class Scenario:
     """`returns` and `code` say what a callback, by its letter, returns and does.
@@ -256,24 +283,7 @@ class Scenario:
     then: float = 0.0
 
     def module(self) -> bytes:
-        imports = "\n".join(
-            f'(import "env" "{name}" (func ${name} (param {"i32 " * count}) (result i32)))'
-            for name, count in IMPORTS.items()
-        )
-        callbacks = "\n".join(self._callback(letter) for letter in CALLBACKS)
-        return bytes(wasmtime.wat2wasm(f"(module {imports} {HELPERS} {callbacks} {pool.segments()})"))
-
-    def _callback(self, letter: str) -> str:
-        name, params, has_result = CALLBACKS[letter]
-        returned = self.returns.get(letter, 1 if letter in "DK" else 0)
-        # Context ids and the size of the configuration differ; headers and bodies are told.
-        told = [f"(local.get {index})" for index in TOLD.get(letter, (1, 2)) if index < params]
-        told += ["(i32.const 0)"] * (2 - len(told))
-        return (
-            f'(func (export "{name}") (param {"i32 " * params}) {"(result i32)" if has_result else ""}'
-            f"(call $note (i32.const {ord(letter)}) {' '.join(told)})"
-            f"{self.code.get(letter, '')} {f'(i32.const {returned})' if has_result else ''})"
-        )
+        return recording_module(CALLBACKS, self.returns, self.code)
 
 
 # --- callouts, ticks, queues ---

@@ -5,6 +5,7 @@ A map or buffer is lent to the plugin from the callback in which it arrives unti
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NoReturn, Protocol, TypeVar
 
@@ -310,12 +311,27 @@ class RootContext(Context):
             self._notify(callback, *args)
 
 
-class HttpContext(Context):
+class StreamContext(Context, ABC):
+    """The context of an HTTP stream or a TCP connection."""
+
+    def __init__(self, vm: VirtualMachine, root: RootContext) -> None:
+        super().__init__(vm, vm.allocate_context_id())
+        self.root = root
+
+    def root_context(self) -> RootContext:
+        """The root context of its plugin."""
+        return self.root
+
+    @abstractmethod
+    def view(self) -> View:
+        """What properties show."""
+
+
+class HttpContext(StreamContext):
     """The context of an HTTP stream."""
 
     def __init__(self, vm: VirtualMachine, root: RootContext, stream: StreamControl) -> None:
-        super().__init__(vm, vm.allocate_context_id())
-        self.root = root
+        super().__init__(vm, root)
         self._stream = stream
         self._logging = False
         self._end_of_stream = False
@@ -331,10 +347,6 @@ class HttpContext(Context):
         self._request_body_freed = False
         self.results: dict[str, int] = {}
         """What each callback of the stream returned last, before any mapping: by name, without "proxy_"."""
-
-    def root_context(self) -> RootContext:
-        """The root context of its plugin."""
-        return self.root
 
     # --- callbacks, in the terms of the filter chain ---
 

@@ -24,7 +24,7 @@ from pywasm_filter.testing.embedded.attribute_values import (
     from_json,
     metadata,
 )
-from pywasm_filter.testing.embedded.contexts import Context, HttpContext
+from pywasm_filter.testing.embedded.contexts import Context, StreamContext
 from pywasm_filter.testing.embedded.header_map import HeaderMap
 from pywasm_filter.testing.embedded.local_reply import grpc_status_of
 from pywasm_filter.testing.embedded.stream_info import (
@@ -59,7 +59,7 @@ def get_property(context: Context, path: bytes) -> tuple[Status, bytes]:
 
 def set_property(context: Context, path: bytes, value: bytes) -> Status:
     """Keep a value of the stream; it is read back by the same path if that has one part."""
-    if not isinstance(context, HttpContext):
+    if not isinstance(context, StreamContext):
         return Status.NOT_FOUND
     return context.view().info.filter_state.set_property(path, value, context.root.declared_properties)
 
@@ -72,7 +72,7 @@ def find_attribute(context: Context, name: str, *, last: bool) -> Value | None:
     settings = context.vm.settings
     if name in (own := _plugin_attributes(context)):
         return own[name]
-    if not isinstance(context, HttpContext):
+    if not isinstance(context, StreamContext):
         return Group({"node": _node(settings)}.get, ("node",)) if name == "xds" else None
     view = context.view()
     overridden = _overridden(settings, name, view)
@@ -192,6 +192,8 @@ def _xds(view: View, settings: PluginSettings) -> Group:
             "virtual_host_name": "all",
             "virtual_host_metadata": metadata(settings.metadata.get("virtual_host", {})),
         }
+    elif not view.info.is_http and view.info.upstream_attempts:
+        values |= {"cluster_name": "upstream", "cluster_metadata": metadata(settings.metadata.get("cluster", {}))}
     if view.info.upstream_attempts:
         host = settings.metadata.get("host")
         values["upstream_host_metadata"] = metadata(host) if host else Null.NULL
@@ -277,6 +279,11 @@ def _upstream_host(value: Value) -> Getter:
     return lambda view: value if view.info.upstream_attempts else None
 
 
+def _routed(view: View) -> bool:
+    """Whether the cluster is known: that of a TCP connection once the proxy connects."""
+    return view.info.route is not None or (not view.info.is_http and view.info.upstream_attempts > 0)
+
+
 _GROUPS: dict[str, dict[str, Getter]] = {
     "request": {
         "path": _request_header(b":path"),
@@ -290,7 +297,7 @@ _GROUPS: dict[str, dict[str, Getter]] = {
         "useragent": _request_header(b"user-agent"),
         "time": lambda view: Timestamp(view.info.start_time),
         "id": _request_header(b"x-request-id"),
-        "protocol": lambda view: "HTTP/1.1",
+        "protocol": lambda view: "HTTP/1.1" if view.info.is_http else None,
         "query": _query,
         "duration": _duration,
         "size": _request_size,
@@ -326,10 +333,11 @@ _GROUPS: dict[str, dict[str, Getter]] = {
     "upstream": {
         "address": _upstream_host(_address(UPSTREAM_ADDRESS)),
         "port": _upstream_host(UPSTREAM_ADDRESS[1]),
-        "num_endpoints": lambda view: Unsigned(1) if view.info.route is not None else None,
+        "num_endpoints": lambda view: Unsigned(1) if _routed(view) else None,
         "locality": _upstream_host(Message(LOCALITY, {})),
         "local_address": lambda view: _address(UPSTREAM_LOCAL_ADDRESS) if view.info.upstream_connected else None,
-        "transport_failure_reason": _upstream_host(""),
+        # Always empty: this proxy's upstream has no TLS.
+        "transport_failure_reason": lambda view: "" if view.info.upstream_attempts or not view.info.is_http else None,
         "request_attempt_count": lambda view: Unsigned(view.info.upstream_attempts),
         "cx_pool_ready_duration": lambda view: Duration(0) if view.info.upstream_connected else None,
     },

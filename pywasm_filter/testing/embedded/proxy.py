@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from pywasm_filter.testing.clock import Clock, nanoseconds
 from pywasm_filter.testing.clusters import Clusters
+from pywasm_filter.testing.embedded.connection import EmbeddedConnection
 from pywasm_filter.testing.embedded.events import EventQueue, VirtualClock
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.lifecycle import Plugin
@@ -14,7 +15,7 @@ from pywasm_filter.testing.embedded.log import Log
 from pywasm_filter.testing.embedded.pairs import Pair
 from pywasm_filter.testing.embedded.stall import stall_reason
 from pywasm_filter.testing.embedded.stream import HttpStream
-from pywasm_filter.testing.errors import StreamStalled
+from pywasm_filter.testing.errors import StreamStalled, WrongProtocol
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.grpc import GrpcServices
 from pywasm_filter.testing.guests import GuestFactory
@@ -76,13 +77,14 @@ class EmbeddedProxy(Proxy):
         self._events = EventQueue(start_ns)
         self._plugin = Plugin(make_guest, self.settings, self._log, self._events, self.clusters, self.grpc)
         self._timeout_ns = nanoseconds(timeout)
-        self._connections = itertools.count(1)
+        self._connection_ids = itertools.count(1)
+        self._connections: list[EmbeddedConnection] = []
         self._closed = False
 
     @property
     def clock(self) -> Clock:
         """Virtual time."""
-        return VirtualClock(self._events, self._plugin.raise_fault)
+        return VirtualClock(self._events, self._settle)
 
     @property
     def logs(self) -> list[LogLine]:
@@ -101,8 +103,9 @@ class EmbeddedProxy(Proxy):
 
     def send(self, request: Request) -> Exchange:
         """Send a request and wait for its end."""
+        self._require("http", "a request")
         deadline = self._events.now_ns() + self._timeout_ns
-        stream = EmbeddedStream(self._plugin, _request_map(request), next(self._connections))
+        stream = EmbeddedStream(self._plugin, _request_map(request), next(self._connection_ids))
         stream.send_all(request)
         while not stream.ended and stream.complete_upstream_request is None:
             if not self._wait(deadline):
@@ -118,16 +121,42 @@ class EmbeddedProxy(Proxy):
         self, method: str, path: str, *, headers: HeadersInput | None = None, end_stream: bool = False
     ) -> EmbeddedStream:
         """Begin a request, to be driven step by step."""
+        self._require("http", "a request")
         request = outgoing_request(method, path, headers=headers)
-        stream = EmbeddedStream(self._plugin, _request_map(request), next(self._connections))
+        stream = EmbeddedStream(self._plugin, _request_map(request), next(self._connection_ids))
         stream.begin(end_stream=end_stream)
         return stream
 
+    def connect(self) -> EmbeddedConnection:
+        """Open a TCP connection."""
+        self._require("tcp", "a connection")
+        connection = EmbeddedConnection(self._plugin, next(self._connection_ids), self.tcp_upstream, self._settle)
+        self._connections.append(connection)
+        connection.accept()
+        return connection
+
     def close(self) -> None:
-        """End the plugin: on_done and on_delete of its root context."""
+        """Break off the TCP connections and end the plugin: on_done and on_delete of its root context."""
         if not self._closed:
             self._closed = True
+            for connection in self._connections:
+                connection.close(reset=True)
             self._plugin.shut_down()
+
+    def _require(self, protocol: str, asked: str) -> None:
+        if self.settings.protocol != protocol:
+            raise WrongProtocol(asked, protocol)
+
+    def _settle(self) -> None:
+        """End a step of a TCP connection: what is due by now happens, and the upstreams answer."""
+        self._run_due()
+        while any(connection.answer() for connection in self._connections):
+            self._run_due()
+
+    def _run_due(self) -> None:
+        self._plugin.raise_fault()
+        self._plugin.events.run_due()
+        self._plugin.raise_fault()
 
     def _wait(self, deadline_ns: int) -> bool:
         """Let time pass to what happens next; false if nothing does until the deadline."""

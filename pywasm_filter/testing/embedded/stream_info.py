@@ -16,7 +16,10 @@ UPSTREAM_LOCAL_ADDRESS = ("127.0.0.1", 50001)
 
 @dataclass
 class StreamInfo:
-    """One stream. Times are in nanoseconds since the Unix epoch, sizes in bytes of body."""
+    """One stream: an HTTP exchange, or a TCP connection, which has no headers.
+
+    Times are in nanoseconds since the Unix epoch, sizes in bytes of body.
+    """
 
     connection_id: int
     start_time: int
@@ -30,7 +33,7 @@ class StreamInfo:
     bytes_sent: int = 0
     upstream_attempts: int = 0
     upstream_connected: bool = False
-    """Whether the upstream has begun to answer, so that its connection is known."""
+    """Whether the upstream's connection is known: that of HTTP once it has begun to answer."""
     upstream_start_time: int | None = None
     """When the upstream got the request's headers."""
     upstream_end_time: int | None = None
@@ -40,6 +43,7 @@ class StreamInfo:
     """The route that was found last."""
     route_is_stale: bool = False
     """Whether the router is to look for a route anew."""
+    is_http: bool = True
 
     @property
     def ended(self) -> bool:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from pywasm_filter.testing.settings import Route
 
 JSON = dict[str, object]
 
 LISTENER = "ingress"
+ECHO_LISTENER = "echo"
 UPSTREAM_CLUSTER = "upstream"
 STAT_PREFIX = "ingress"
 
@@ -41,7 +43,9 @@ class EnvoySettings:
     """The built Proxy-Wasm module; None for an Envoy without a plugin."""
     upstream_port: int | None
     """The port on 127.0.0.1 that all requests are routed to (cluster "upstream"); None makes Envoy answer each request
-    by itself with an empty 200."""
+    by itself with an empty 200, and echo what comes over TCP."""
+    protocol: Literal["http", "tcp"] = "http"
+    """What the plugin filters: HTTP requests, or TCP connections (envoy.filters.network.wasm)."""
     root_id: str = ""
     plugin_name: str = "plugin"
     vm_id: str = ""
@@ -75,7 +79,7 @@ class EnvoySettings:
     """Further HTTP/1.1 clusters for routes: name to port on 127.0.0.1."""
     background_roots: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     """Further root ids of the module and their configurations, as bootstrap extensions: in each thread they share the
-    VM of the HTTP filter."""
+    VM of the filter."""
     wasm_log_level: str = "info"
     """The least level of the plugin's log messages: trace, debug, info, warning, error or critical."""
 
@@ -91,7 +95,9 @@ class EnvoySettings:
 def bootstrap(settings: EnvoySettings) -> JSON:
     """Return the configuration as a JSON object (envoy.config.bootstrap.v3.Bootstrap).
 
-    Listener and admin interface bind free ports of 127.0.0.1: ask the admin interface for the listener's.
+    Listeners and admin interface bind free ports of 127.0.0.1: ask the admin interface for those of the listeners. A
+    plugin for TCP has a second listener beside it, which echoes what it gets: an answer from there tells that the
+    worker has gone on.
     """
     routed = dict(settings.routed_clusters)
     if settings.upstream_port is not None:
@@ -101,6 +107,9 @@ def bootstrap(settings: EnvoySettings) -> JSON:
         *(_cluster(name, port, _HTTP_2) for name, port in settings.grpc_clusters.items()),
         *(_routed_cluster(settings, name, port) for name, port in routed.items()),
     ]
+    listeners = [_listener(settings)]
+    if settings.protocol == "tcp":
+        listeners.append(_echo_listener())
     config: JSON = {
         "admin": {"address": _loopback(0)},
         "stats_config": {
@@ -108,7 +117,7 @@ def bootstrap(settings: EnvoySettings) -> JSON:
         },
         # Otherwise histograms show what was recorded some seconds later.
         "stats_flush_on_admin": True,
-        "static_resources": {"listeners": [_listener(settings)], "clusters": clusters},
+        "static_resources": {"listeners": listeners, "clusters": clusters},
     }
     if settings.node:
         config["node"] = dict(settings.node)
@@ -128,14 +137,38 @@ def _listener(settings: EnvoySettings) -> JSON:
     listener: JSON = {
         "name": LISTENER,
         "address": _loopback(0),
-        "filter_chains": [
-            {"filters": [{"name": "http_connection_manager", "typed_config": _connection_manager(settings)}]}
-        ],
+        "filter_chains": [{"filters": _http_chain(settings) if settings.protocol == "http" else _tcp_chain(settings)}],
     }
     listener.update(_metadata(settings, "listener"))
     if settings.buffer_limit_bytes is not None:
         listener["per_connection_buffer_limit_bytes"] = settings.buffer_limit_bytes
     return listener
+
+
+def _echo_listener() -> JSON:
+    return {
+        "name": ECHO_LISTENER,
+        "address": _loopback(0),
+        "filter_chains": [{"filters": [_filter("echo", "filters.network.echo.v3.Echo", {})]}],
+    }
+
+
+def _http_chain(settings: EnvoySettings) -> list[JSON]:
+    return [{"name": "http_connection_manager", "typed_config": _connection_manager(settings)}]
+
+
+def _tcp_chain(settings: EnvoySettings) -> list[JSON]:
+    if settings.upstream_port is None:
+        last = _filter("echo", "filters.network.echo.v3.Echo", {})
+    else:
+        target: JSON = {"stat_prefix": STAT_PREFIX, "cluster": UPSTREAM_CLUSTER}
+        last = _filter("tcp_proxy", "filters.network.tcp_proxy.v3.TcpProxy", target)
+    if settings.module is None:
+        return [last]
+    return [
+        _filter("wasm", "filters.network.wasm.v3.Wasm", {"config": _stream_plugin(settings, settings.module)}),
+        last,
+    ]
 
 
 def _connection_manager(settings: EnvoySettings) -> JSON:
@@ -187,20 +220,17 @@ def _metadata(settings: EnvoySettings, owner: str) -> JSON:
 
 def _http_filters(settings: EnvoySettings) -> list[JSON]:
     # x-envoy-upstream-service-time and x-envoy-expected-rq-timeout-ms: timing, different each time.
-    router = _http_filter("router", "filters.http.router.v3.Router", {"suppress_envoy_headers": True})
+    router = _filter("router", "filters.http.router.v3.Router", {"suppress_envoy_headers": True})
     if settings.module is None:
         return [router]
-    return [
-        _http_filter("wasm", "filters.http.wasm.v3.Wasm", {"config": _http_plugin(settings, settings.module)}),
-        router,
-    ]
+    return [_filter("wasm", "filters.http.wasm.v3.Wasm", {"config": _stream_plugin(settings, settings.module)}), router]
 
 
-def _http_filter(name: str, extension: str, fields: JSON) -> JSON:
+def _filter(name: str, extension: str, fields: JSON) -> JSON:
     return {"name": name, "typed_config": {"@type": _type(extension), **fields}}
 
 
-def _http_plugin(settings: EnvoySettings, module: Path) -> JSON:
+def _stream_plugin(settings: EnvoySettings, module: Path) -> JSON:
     return _plugin(settings, module, settings.root_id, settings.configuration)
 
 

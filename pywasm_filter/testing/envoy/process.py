@@ -17,7 +17,7 @@ from typing import Self
 
 from pywasm_filter.testing.envoy.admin import Admin
 from pywasm_filter.testing.envoy.binary import find_envoy
-from pywasm_filter.testing.envoy.config import LISTENER, EnvoySettings, bootstrap_json
+from pywasm_filter.testing.envoy.config import ECHO_LISTENER, LISTENER, EnvoySettings, bootstrap_json
 from pywasm_filter.testing.envoy.errors import EnvoyStartError
 from pywasm_filter.testing.envoy.log import LOG_FORMAT, LogFile, LogLine, WasmLogLine, evidence, parse_wasm_line
 
@@ -65,6 +65,11 @@ class EnvoyProcess:
     def address(self) -> tuple[str, int]:
         """Host and port of the listener."""
         return self._address
+
+    @property
+    def echo_address(self) -> tuple[str, int]:
+        """Host and port of the listener that echoes what it gets; there only beside a plugin for TCP."""
+        return self._echo_address
 
     @property
     def pid(self) -> int:
@@ -128,6 +133,8 @@ class EnvoyProcess:
         cleanup.callback(self._stop)
         self._await_ready(admin_address)
         self._address = self._admin.listener_address(LISTENER)
+        if self.settings.protocol == "tcp":
+            self._echo_address = self._admin.listener_address(ECHO_LISTENER)
 
     def _arguments(self, configuration: Path, admin_address: Path) -> list[str]:
         return [
