@@ -16,6 +16,7 @@ from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
     AttributesNotSupported,
     ContentLengthMismatch,
+    ForeignFunctionNotInstalled,
     GuestLoadError,
     HostcallNotSupported,
     HostMisuse,
@@ -52,6 +53,7 @@ __all__ = [
     "EmbeddedProxy",
     "EmbeddedStream",
     "Exchange",
+    "ForeignFunctionNotInstalled",
     "GrpcCall",
     "GrpcCallRecord",
     "GrpcHandler",

@@ -36,6 +36,17 @@ class HostcallNotSupported(ProxyTestError):  # noqa: N818 - reads as what happen
         super().__init__(f"the embedded proxy does not offer {name}; run the test with --pywasm-host=envoy")
 
 
+class ForeignFunctionNotInstalled(HostcallNotSupported):
+    """The embedded proxy offers a foreign function, but a package that it needs is missing."""
+
+    def __init__(self, function: str) -> None:
+        super().__init__(f"proxy_call_foreign_function({function!r})")
+        self.function = function
+
+    def __str__(self) -> str:
+        return f"{self.name} needs more packages in the embedded proxy: pip install 'pywasm-filter[foreign]'"
+
+
 class HostMisuse(ProxyTestError):  # noqa: N818
     """The filter did what crashes a real Envoy, or makes it send garbage."""
 

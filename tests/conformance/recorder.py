@@ -64,6 +64,7 @@ IMPORTS = {
     "proxy_get_shared_data": 5,
     "proxy_set_shared_data": 5,
     "proxy_done": 0,
+    "proxy_call_foreign_function": 6,
     "proxy_http_call": 10,
     "proxy_get_status": 3,
     "proxy_set_tick_period_milliseconds": 1,

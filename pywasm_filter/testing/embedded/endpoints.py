@@ -35,6 +35,8 @@ class Router:
         self._routes = routes
         self._reply = reply
         self._now_ns = now_ns
+        self.cluster: str | None = None
+        """The cluster that the request goes to; None before its headers have passed."""
         self._headers: list[Pair] | None = None
         self._trailers: list[Pair] = []
         self._chunks: list[bytes] = []
@@ -47,9 +49,7 @@ class Router:
 
     def take_headers(self, headers: RequestHeaderMap, end_stream: bool) -> None:
         """Route the request, unless the filter has removed what that needs."""
-        if self._info.route_is_stale:
-            self._info.route = find_route(self._routes, self._info)
-            self._info.route_is_stale = False
+        self._refresh_route()
         if self._info.route is None:
             self._reply(LocalReply(404, details="route_not_found"))
             return
@@ -61,6 +61,7 @@ class Router:
             # Envoy sends it on, and HTTP/1.1 servers refuse what has no host.
             self._reply(LocalReply(503, _UPSTREAM_HUNG_UP, details=_UPSTREAM_RESET))
             return
+        self.cluster = self._info.route.cluster
         self._info.upstream_attempts = 1
         self._info.upstream_start_time = self._now_ns()
         self._headers = list(headers)
@@ -69,7 +70,8 @@ class Router:
         self._end(end_stream)
 
     def take_body(self, data: BodyBuffer, end_stream: bool) -> None:
-        """Take a frame."""
+        """Take a frame. A route that is found anew shows in attributes, and changes nothing else any more."""
+        self._refresh_route()
         self._chunks.append(data.take())
         self._end(end_stream)
 
@@ -77,6 +79,11 @@ class Router:
         """Take the trailers."""
         self._trailers = list(trailers)
         self._end(True)
+
+    def _refresh_route(self) -> None:
+        if self._info.route_is_stale:
+            self._info.route = find_route(self._routes, self._info)
+            self._info.route_is_stale = False
 
     def request(self) -> Request:
         """The request so far. AssertionError before the headers have passed."""

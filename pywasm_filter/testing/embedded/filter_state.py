@@ -10,9 +10,10 @@ from typing import Any
 
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.sdk.metadata import decode_struct
-from pywasm_filter.testing.embedded.attribute_values import Value, from_json
+from pywasm_filter.testing.embedded.attribute_values import Null, Value, from_json
 
 _PROPERTY_PREFIX = b"wasm."
+_LIFE_SPANS = range(3)  # of the filter chain, the request, the connection
 _STRUCT = b"type.googleapis.com/google.protobuf.Struct"
 
 
@@ -32,6 +33,7 @@ class Declaration:
     read_only: bool = False
     type: StateType = StateType.BYTES
     schema: bytes = b""
+    life_span: int = 0
 
 
 @dataclass
@@ -58,16 +60,19 @@ class FilterState:
         entry.data = data
         return Status.OK
 
-    def set_object(self, name: bytes, data: bytes) -> Status:
-        """Set an object of a kind that Envoy makes from bytes: NOT_FOUND for a name that it does not know."""
-        make = _OBJECTS.get(name)
-        if make is None:
-            return Status.NOT_FOUND
-        made = make(data)
-        if made is None:
-            return Status.BAD_ARGUMENT
-        self._entries[name] = _Entry(made, Declaration())
-        return Status.OK
+    def set_object(self, name: bytes, data: bytes, life_span: int) -> None:
+        """Set an object of Envoy's own, which `make_object` has made.
+
+        One of another life span stays as it is, without any sign.
+        """
+        known_span = life_span if life_span in _LIFE_SPANS else 0
+        entry = self._entries.get(name)
+        if entry is None or entry.declaration.life_span == known_span:
+            self._entries[name] = _Entry(data, Declaration(life_span=known_span))
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all objects."""
+        return tuple(name.decode("utf-8", "surrogateescape") for name in self._entries)
 
     def find(self, name: bytes, *, last: bool) -> Value | None:
         """An object. With `last`, a message comes as its bytes, otherwise as what is in it."""
@@ -92,14 +97,23 @@ class FilterState:
         return None if entry is None else entry.data.decode("utf-8", "surrogateescape")
 
 
+def make_object(name: bytes, data: bytes) -> tuple[Status, bytes]:
+    """What an object of Envoy's shows when it is made from bytes; NOT_FOUND for a name that Envoy does not know."""
+    make = _OBJECTS.get(name)
+    if make is None:
+        return Status.NOT_FOUND, b""
+    made = make(data)
+    return (Status.BAD_ARGUMENT, b"") if made is None else (Status.OK, made)
+
+
 def _message(entry: _Entry) -> Value | None:
-    """What is in a message, of the one type that is known here; Envoy finds nothing in a type that it does not know."""
+    """What is in a message, of the one type that is known here; one of a type that Envoy does not know is null."""
     if entry.declaration.schema != _STRUCT:
-        return None
+        return Null.NULL
     try:
         fields: dict[str, Any] = decode_struct(entry.data)
     except ValueError:
-        return None
+        return Null.NULL
     return from_json(fields)
 
 
@@ -125,3 +139,17 @@ _OBJECTS: dict[bytes, Callable[[bytes], bytes | None]] = {
     b"envoy.tcp_proxy.cluster": _same,
     b"envoy.upstream.dynamic_host": _same,
 }
+
+UNSUPPORTED_OBJECTS = frozenset(
+    {
+        b"envoy.filters.listener.original_dst.local_ip",
+        b"envoy.filters.listener.original_dst.remote_ip",
+        b"envoy.network.application_protocols",
+        b"envoy.network.transport_socket.original_dst_address",
+        b"envoy.ratelimit.hits_addend",
+        b"envoy.tcp_proxy.disable_tunneling",
+        b"envoy.tcp_proxy.per_connection_idle_timeout_ms",
+        b"envoy.upstream.dynamic_port",
+    }
+)
+"""Objects that Envoy knows and this proxy does not."""

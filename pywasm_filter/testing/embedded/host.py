@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from pywasm_filter.sdk.abi import BufferType, LogLevel, MapType, Status, StreamType
 from pywasm_filter.testing.embedded.contexts import RootContext
+from pywasm_filter.testing.embedded.foreign import ForeignFunctions
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply, known_grpc_status
 from pywasm_filter.testing.embedded.metrics import VmMetrics
@@ -15,21 +16,6 @@ from pywasm_filter.testing.embedded.pairs import read_pairs, write_pairs
 from pywasm_filter.testing.embedded.properties import get_property, set_property
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import HostcallNotSupported, HostMisuse
-
-# Foreign functions that Envoy has; others it does not find either.
-_FOREIGN_FUNCTIONS = frozenset(
-    {
-        b"compress",
-        b"uncompress",
-        b"declare_property",
-        b"set_envoy_filter_state",
-        b"expr_create",
-        b"expr_evaluate",
-        b"expr_delete",
-        b"verify_signature",
-        b"sign",
-    }
-)
 
 
 class Host:
@@ -41,6 +27,7 @@ class Host:
 
     def __init__(self, vm: VirtualMachine, metrics: VmMetrics) -> None:
         self._vm = vm
+        self._foreign = ForeignFunctions(vm)
         self._metrics = metrics
 
     # --- integration ---
@@ -304,12 +291,11 @@ class Host:
         return (Status.OK, 0, b"") if root is None else (Status.OK, *root.call_status)
 
     def proxy_call_foreign_function(self, function_name: bytes, arguments: bytes, /) -> tuple[int, bytes]:
-        """Only clear_route_cache; NOT_FOUND for what Envoy does not have either."""
-        if function_name == b"clear_route_cache":
-            return Status.OK, b""
-        if function_name not in _FOREIGN_FUNCTIONS:
-            return Status.NOT_FOUND, b""
-        return self.unsupported(f"proxy_call_foreign_function({function_name.decode('ascii')!r})")
+        """A function beyond the ABI."""
+        try:
+            return self._foreign.call(function_name, arguments)
+        except HostcallNotSupported as error:
+            self._refuse(error)
 
     # --- helpers ---
 

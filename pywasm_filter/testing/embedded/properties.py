@@ -88,7 +88,8 @@ def find_attribute(context: Context, name: str, *, last: bool) -> Value | None:
         case "metadata":
             return metadata({})
         case "filter_state":
-            return Group(lambda key: view.info.filter_state.find(_bytes(key), last=False))
+            state = view.info.filter_state
+            return Group(lambda key: state.find(_bytes(key), last=False), state.names())
         case "upstream_filter_state":
             return Group(lambda key: None) if view.info.upstream_attempts else None
         case _:

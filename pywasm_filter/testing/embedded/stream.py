@@ -104,7 +104,7 @@ class HttpStream:
     @property
     def cluster(self) -> str | None:
         """The cluster that the request went to; None before its headers have passed."""
-        return self.info.route.cluster if self._router.started and self.info.route is not None else None
+        return self._router.cluster
 
     @property
     def response(self) -> Response | None:

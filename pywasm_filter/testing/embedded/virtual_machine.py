@@ -78,6 +78,10 @@ class VirtualMachine:
         effective = self.contexts.get(self._effective_id) if self._effective_id else None
         return effective or self.contexts[self._current_id]
 
+    def called_context(self) -> Context:
+        """The context whose callback is running, whatever is the effective one."""
+        return self.contexts[self._current_id]
+
     def set_effective_context(self, context_id: int) -> bool:
         """Act for another context until the running callback returns; false if there is no such context."""
         if context_id not in self.contexts:

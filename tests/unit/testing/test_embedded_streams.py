@@ -567,7 +567,7 @@ def test_fail_open_is_for_the_streams_after_the_trap() -> None:
     "call",
     [
         lambda host: host.proxy_grpc_call(b"\x12\x03\x0a\x01x", b"", b"", b"", b"", 0),  # google_grpc
-        lambda host: host.proxy_call_foreign_function(b"compress", b""),
+        lambda host: host.proxy_call_foreign_function(b"declare_property", b"\x18\x02"),  # FLATBUFFERS
     ],
 )
 @pytest.mark.parametrize("swallow", [False, True])
@@ -586,7 +586,7 @@ def test_an_unsupported_hostcall_fails_the_test(call: Callable[[Hostcalls], obje
 
 def test_an_unsupported_hostcall_while_configuring_fails_the_start() -> None:
     def configure(host: Hostcalls, *_: int) -> int:
-        host.proxy_call_foreign_function(b"sign", b"")
+        host.proxy_call_foreign_function(b"declare_property", b"\x18\x02")
         return 1
 
     with pytest.raises(HostcallNotSupported, match="proxy_call_foreign_function"):

@@ -375,8 +375,9 @@ with EmbeddedProxy(module.instantiate) as proxy:
 
 def test_what_the_host_raises_for_the_test_passes_the_module() -> None:
     imported = f'(import "env" "proxy_call_foreign_function" (func $foreign (param {"i32 " * 6}) (result i32)))'
-    name = '(data (i32.const 0) "sign")'
-    call = f"(drop (call $foreign (i32.const 0) (i32.const 4) {'(i32.const 0) ' * 4}))"
+    name = '(data (i32.const 0) "declare_property\\18\\02")'  # FLATBUFFERS
+    operands = "(i32.const 0) (i32.const 16) (i32.const 16) (i32.const 2) (i32.const 0) (i32.const 0)"
+    call = f"(drop (call $foreign {operands}))"
     proxy = EmbeddedProxy(load(imported + BASE + name + on_request_headers(call)).instantiate)
     with pytest.raises(HostcallNotSupported, match="proxy_call_foreign_function"):
         proxy.get()
