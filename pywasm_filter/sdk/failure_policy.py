@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from pywasm_filter.sdk.abi import LogLevel
+from pywasm_filter.sdk.exceptions import ConfigurationError
 from pywasm_filter.sdk.failures import describe
 from pywasm_filter.sdk.output import finish_lines, log
 
@@ -54,6 +55,9 @@ class FailureHandler:
 
     def root_failed(self, root: RootContext[Any], where: str, error: BaseException) -> int:
         """An exception left a callback or a task of a root context. Returns 0; raises it where the policy is TRAP."""
+        if isinstance(error, ConfigurationError) and not isinstance(error, self.passing):
+            log(LogLevel.ERROR, str(error))  # it says all there is to say
+            return 0
         self.report(where, error)
         if self._policy(root, root, error) is FailurePolicy.TRAP:
             self._trapping = error

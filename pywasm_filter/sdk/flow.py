@@ -197,26 +197,6 @@ class DownstreamFlow(Flow):
         self._connection.continue_downstream()
 
 
-class UpstreamFlow(Flow):
-    """What comes from the server of a TCP connection."""
-
-    def __init__(self, stream: StreamContext[Any], failures: FailureHandler) -> None:
-        super().__init__(stream, failures)
-        self._connection = stream
-
-    def _call_data(self, size: int, end_of_stream: bool) -> tuple[object, type[IntEnum], str]:
-        return self._connection.on_upstream_data(size, end_of_stream), FilterStatus, "on_upstream_data"
-
-    def _attach(self) -> None:
-        self._connection._upstream_flow = self
-
-    def _detach(self) -> None:
-        self._connection._upstream_flow = None
-
-    def _resume(self) -> None:
-        self._connection.continue_upstream()
-
-
 def start_async_http(
     stream: HttpContext[Any],
     failures: FailureHandler,
@@ -231,12 +211,7 @@ def start_async_http(
 
 
 def start_async_network(
-    stream: StreamContext[Any],
-    failures: FailureHandler,
-    coroutine: Coroutine[Any, Any, object],
-    callback: str,
-    downstream: bool,
+    stream: StreamContext[Any], failures: FailureHandler, coroutine: Coroutine[Any, Any, object], callback: str
 ) -> int:
     """Run the coroutine of a connection's callback; see `Flow.start`."""
-    flow = DownstreamFlow(stream, failures) if downstream else UpstreamFlow(stream, failures)
-    return flow.start(coroutine, FilterStatus, callback)
+    return DownstreamFlow(stream, failures).start(coroutine, FilterStatus, callback)

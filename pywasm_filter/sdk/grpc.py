@@ -10,11 +10,15 @@ from pywasm_filter.sdk.body import read_buffer
 from pywasm_filter.sdk.callouts import CalloutError, CalloutFailed
 from pywasm_filter.sdk.exceptions import host_error
 from pywasm_filter.sdk.headers import HeaderPairs, Headers, encode_headers, encode_name, header_items, read_map
+from pywasm_filter.sdk.protobuf import bytes_field
 from pywasm_filter.sdk.tasks import Future
 from pywasm_filter.sdk.timers import milliseconds
 
 if TYPE_CHECKING:
     from pywasm_filter.sdk.contexts import Context
+
+_TIMED_OUT = "upstream request timeout"
+"""What Envoy says of calls whose time is over."""
 
 # Envoy would append to what it sends by itself.
 _RESERVED = (b"te", b"content-type", b"grpc-timeout", b"host")
@@ -62,6 +66,8 @@ class GrpcCallout(Future[bytes]):
         self._complete(message, None)
 
     def _take_close(self, status: int, message: str) -> None:
+        if status == GrpcStatus.UNAVAILABLE and message == _TIMED_OUT:
+            status = GrpcStatus.DEADLINE_EXCEEDED  # as it is when the server's clock is the quicker one
         # A call that ends well without an answer is none.
         self._complete(None, GrpcError(status or GrpcStatus.INTERNAL, message))
 
@@ -194,17 +200,7 @@ def _grpc_service(cluster: str) -> bytes:
     """
     if not cluster:
         raise ValueError("a gRPC call needs the name of a cluster")
-    return _first_field(_first_field(cluster.encode("utf-8", "surrogateescape")))
-
-
-def _first_field(data: bytes) -> bytes:
-    size = len(data)
-    encoded = [0x0A]
-    while size > 0x7F:
-        encoded.append(size & 0x7F | 0x80)
-        size >>= 7
-    encoded.append(size)
-    return bytes(encoded) + data
+    return bytes_field(1, bytes_field(1, cluster.encode("utf-8", "surrogateescape")))
 
 
 def _encode_metadata(metadata: HeaderPairs) -> bytes:

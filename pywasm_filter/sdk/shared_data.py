@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, overload
 
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.abi import Status
@@ -46,6 +46,12 @@ class SharedData:
         status = _write_shared_data(_encode_key(key), value, _UNCONDITIONAL if cas is None else cas)
         if status != 0:
             raise host_error("proxy_set_shared_data", status)
+
+    @overload
+    def update(self, key: str | bytes, function: Callable[[bytes | None], bytes]) -> bytes: ...
+
+    @overload
+    def update(self, key: str | bytes, function: Callable[[bytes | None], bytes | None]) -> bytes | None: ...
 
     def update(self, key: str | bytes, function: Callable[[bytes | None], bytes | None]) -> bytes | None:
         """Write what `function` makes of the present value, and return it; the function may be called several times.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from enum import IntEnum
 
 from pywasm_filter.sdk.abi import Action
@@ -14,6 +15,9 @@ def stream_status(result: object, statuses: type[IntEnum], callback: str) -> int
     """
     if isinstance(result, (Action, statuses)):
         return int(result)
+    if isinstance(result, Coroutine):
+        result.close()
+        raise TypeError(f"{callback} cannot be async: proxies cannot resume it")
     raise TypeError(f"{callback} returned {result!r}; return Action.CONTINUE or Action.PAUSE, or a {statuses.__name__}")
 
 

@@ -12,16 +12,19 @@ from pywasm_filter.sdk.http_context import RootT
 from pywasm_filter.sdk.streams import close_stream, continue_stream
 
 if TYPE_CHECKING:
-    from pywasm_filter.sdk.flow import DownstreamFlow, UpstreamFlow
+    from pywasm_filter.sdk.flow import DownstreamFlow
 
 NetworkResult: TypeAlias = Action | FilterStatus | Coroutine[Any, Any, Action | FilterStatus]
 """What a callback of a connection returns."""
+
+UpstreamResult: TypeAlias = Action | FilterStatus
+"""What `on_upstream_data` returns. It cannot be async: proxies have no way to resume it."""
 
 
 class StreamContext(Context, Generic[RootT]):
     """One TCP connection, of a network filter (`envoy.filters.network.wasm`).
 
-    The callbacks of the connection and of its data may be `async def`: the connection is paused meanwhile.
+    `on_new_connection` and `on_downstream_data` may be `async def`: what comes from the client is held meanwhile.
     """
 
     downstream_data: Final = Body(BufferType.DOWNSTREAM_DATA)
@@ -34,7 +37,6 @@ class StreamContext(Context, Generic[RootT]):
     """The root context that created this one."""
 
     _downstream_flow: DownstreamFlow | None = None
-    _upstream_flow: UpstreamFlow | None = None
     _downstream_paused: bool = False
 
     def __init__(self, context_id: int, root: RootT) -> None:
@@ -42,20 +44,26 @@ class StreamContext(Context, Generic[RootT]):
         self.root = root
 
     def on_new_connection(self) -> NetworkResult:
-        """A client has connected. PAUSE keeps the host from connecting upstream. ABI: proxy_on_new_connection."""
+        """A client has connected.
+
+        PAUSE keeps the host from connecting upstream, and from reading, until `continue_downstream`. ABI:
+        proxy_on_new_connection.
+        """
         return Action.CONTINUE
 
     def on_downstream_data(self, data_size: int, end_of_stream: bool) -> NetworkResult:
         """Data has arrived from the client; `data_size` counts the bytes that `downstream_data` holds.
 
-        PAUSE makes the host keep it: the next call sees all of it so far. ABI: proxy_on_downstream_data.
+        PAUSE makes the host keep it: the next call sees all of it so far, and `continue_downstream` passes it on. ABI:
+        proxy_on_downstream_data.
         """
         return Action.CONTINUE
 
-    def on_upstream_data(self, data_size: int, end_of_stream: bool) -> NetworkResult:
+    def on_upstream_data(self, data_size: int, end_of_stream: bool) -> UpstreamResult:
         """Data has arrived from the server; `data_size` counts the bytes that `upstream_data` holds.
 
-        PAUSE makes the host keep it: the next call sees all of it so far. ABI: proxy_on_upstream_data.
+        PAUSE makes the host keep it: the next call sees all of it so far. Nothing else resumes it, so answer CONTINUE
+        when `end_of_stream` is set: Envoy loses what is held then. ABI: proxy_on_upstream_data.
         """
         return Action.CONTINUE
 
@@ -71,15 +79,21 @@ class StreamContext(Context, Generic[RootT]):
         continue_stream(StreamType.DOWNSTREAM)
 
     def continue_upstream(self) -> None:
-        """Resume what `on_upstream_data` paused. Raises Unimplemented in Envoy. ABI: proxy_continue_stream."""
+        """Resume what `on_upstream_data` paused, where the host can. ABI: proxy_continue_stream.
+
+        Raises Unimplemented in Envoy.
+        """
         continue_stream(StreamType.UPSTREAM)
 
     def close_downstream(self) -> None:
-        """Close the client's connection. ABI: proxy_close_stream."""
+        """Close the client's connection, and with it the server's, once what was sent before has left.
+
+        The data of the running callback is dropped. ABI: proxy_close_stream.
+        """
         close_stream(StreamType.DOWNSTREAM)
 
     def close_upstream(self) -> None:
-        """Close the server's connection. ABI: proxy_close_stream."""
+        """Close the server's connection; in Envoy the same as `close_downstream`. ABI: proxy_close_stream."""
         close_stream(StreamType.UPSTREAM)
 
     def _plugin(self) -> RootContext[Any]:

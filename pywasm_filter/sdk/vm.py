@@ -428,7 +428,7 @@ class Vm:
             result = stream.on_new_connection()
             if result is Action.CONTINUE:
                 return _CONTINUE
-            return self._network_status(stream, result, "on_new_connection", True)
+            return self._network_status(stream, result, "on_new_connection")
         except BaseException as error:  # noqa: BLE001
             return self._failures.stream_failed(stream, _where(stream, "on_new_connection"), error)
 
@@ -443,7 +443,7 @@ class Vm:
             result = stream.on_downstream_data(size, end_of_stream != 0)
             if result is Action.CONTINUE:
                 return _CONTINUE
-            return self._network_status(stream, result, "on_downstream_data", True)
+            return self._network_status(stream, result, "on_downstream_data")
         except BaseException as error:  # noqa: BLE001
             return self._failures.stream_failed(stream, _where(stream, "on_downstream_data"), error)
 
@@ -452,13 +452,11 @@ class Vm:
         stream = self._connection(context_id)
         if stream is None:
             return _CONTINUE
-        if stream._upstream_flow is not None:
-            return stream._upstream_flow.hold_data(size, end_of_stream != 0)
         try:
             result = stream.on_upstream_data(size, end_of_stream != 0)
             if result is Action.CONTINUE:
                 return _CONTINUE
-            return self._network_status(stream, result, "on_upstream_data", False)
+            return stream_status(result, FilterStatus, "on_upstream_data")
         except BaseException as error:  # noqa: BLE001
             return self._failures.stream_failed(stream, _where(stream, "on_upstream_data"), error)
 
@@ -498,12 +496,11 @@ class Vm:
                 stream._response_paused = True
         return status
 
-    def _network_status(self, stream: StreamContext[Any], result: object, callback: str, downstream: bool) -> int:
+    def _network_status(self, stream: StreamContext[Any], result: object, callback: str) -> int:
         if isinstance(result, Coroutine):
-            return start_async_network(stream, self._failures, result, callback, downstream)
+            return start_async_network(stream, self._failures, result, callback)
         status = stream_status(result, FilterStatus, callback)
-        if status != _CONTINUE and downstream:
-            stream._downstream_paused = True
+        stream._downstream_paused = status != _CONTINUE
         return status
 
     def _background(self, root: RootContext[Any], result: object, callback: str) -> None:

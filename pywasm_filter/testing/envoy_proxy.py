@@ -178,6 +178,11 @@ class EnvoyProxy(Proxy):
         return self._clock
 
     @property
+    def address(self) -> tuple[str, int]:
+        """Where Envoy listens, for a test with a client of its own."""
+        return self._envoy.process.address
+
+    @property
     def logs(self) -> list[LogLine]:
         """What the plugin has logged at its start and since this proxy was made."""
         process = self._envoy.process

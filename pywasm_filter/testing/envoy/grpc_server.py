@@ -194,7 +194,8 @@ class _Call(GrpcCall):
             try:
                 message = next(messages)
             except StopIteration:
-                return not self._gone.is_set() and not self._ended
+                # A call that was cancelled looks the same, but is over.
+                return self._context.is_active() and not self._ended
             except grpc.RpcError:
                 return False
             if not self._ended:

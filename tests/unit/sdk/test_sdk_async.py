@@ -795,6 +795,7 @@ def test_a_unary_call(async_host: AsyncHost) -> None:
             "DEADLINE_EXCEEDED: upstream request timeout",
         ),
         (99, b"{x}", "", "status 99"),
+        (14, b"no{x}", "no", "UNAVAILABLE: no"),
         (2, b"%zz %4 x}", "%zz %4 x}", "UNKNOWN: %zz %4 x}"),
         (0, b"", "", "INTERNAL"),
     ],
@@ -804,6 +805,13 @@ def test_a_unary_call_that_fails(async_host: AsyncHost, status: int, message: by
     scene.request()
     async_host.close(5, status, message)
     assert Stream.seen == [(status or GrpcStatus.INTERNAL, readable, text)]
+
+
+def test_a_unary_call_that_is_late(async_host: AsyncHost) -> None:
+    scene = Scene(async_host, headers=grpc_ask)
+    scene.request()
+    async_host.close(5, GrpcStatus.UNAVAILABLE, b"upstream request timeout{response_timeout}")
+    assert Stream.seen[0][0] is GrpcStatus.DEADLINE_EXCEEDED
 
 
 def test_calls_that_cannot_be_sent(async_host: AsyncHost) -> None:
