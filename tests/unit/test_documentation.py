@@ -52,6 +52,13 @@ def test_the_filter_of_a_guide_runs(pytester: pytest.Pytester, page: str) -> Non
     pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
+def test_the_guide_to_tcp_runs(pytester: pytest.Pytester) -> None:
+    filter_source, tests = blocks("docs/tcp.md")
+    pytester.path.joinpath("filter.py").write_text(filter_source, encoding="utf-8")
+    pytester.path.joinpath("test_guide.py").write_text(tests, encoding="utf-8")
+    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=tests.count("def test_"))
+
+
 @pytest.mark.parametrize(
     "page",
     [

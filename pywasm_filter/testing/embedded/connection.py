@@ -73,6 +73,11 @@ class EmbeddedConnection(Connection):
         self._upstream_ended = True
         self._settle()
 
+    def break_off(self) -> None:
+        """The client is gone, with the end of the test: nothing is raised any more."""
+        self._stream.client.closed = True
+        self._stream.reset_by_client()
+
     @property
     def received(self) -> bytes:
         """What the client has received so far."""

@@ -140,7 +140,7 @@ class EmbeddedProxy(Proxy):
         if not self._closed:
             self._closed = True
             for connection in self._connections:
-                connection.close(reset=True)
+                connection.break_off()
             self._plugin.shut_down()
 
     def _require(self, protocol: str, asked: str) -> None:

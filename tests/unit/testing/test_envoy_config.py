@@ -52,6 +52,7 @@ def listener(**changes: Any) -> Any:
         pytest.param({"buffer_limit_bytes": 1}, id="buffer-limit"),
         pytest.param({"allow_on_headers_stop_iteration": True}, id="stop-iteration"),
         *[pytest.param({"failure_policy": policy}, id=policy.value) for policy in FailurePolicy],
+        pytest.param({"protocol": "tcp", "buffer_limit_bytes": 1}, id="tcp"),
         pytest.param({"clusters": {"auth": 8001, "rates": 8002}}, id="clusters"),
     ],
 )
