@@ -16,8 +16,10 @@ from pywasm_filter import (
     HttpResponse,
     LogLevel,
     NotFound,
+    PeerType,
     RootContext,
     SharedQueue,
+    StreamContext,
     Task,
     call_foreign_function,
     current_time_ns,
@@ -379,3 +381,49 @@ class GrpcRoot(RootContext):
 
 
 register_root_context(GrpcRoot, "grpc")
+
+
+# --- TCP connections ---
+
+
+class Gate(StreamContext["GateRoot"]):
+    """Asks before it connects; answers "quit" itself, holds lines back until they are complete."""
+
+    async def on_new_connection(self) -> Action:
+        await self.sleep(0.01)
+        log(LogLevel.INFO, f"connection from {self.properties.source.address.partition(':')[0]}")
+        return Action.CONTINUE
+
+    async def on_downstream_data(self, data_size: int, end_of_stream: bool) -> Action:
+        data = self.downstream_data.read()
+        assert data_size == len(data)
+        if data.startswith(b"quit"):
+            self.close_downstream()
+            return Action.PAUSE
+        if not data.endswith(b"\n") and not end_of_stream:
+            return Action.PAUSE
+        if data.startswith(b"check"):
+            response = await self.http_call("auth", "POST", "/line", body=data)
+            self.downstream_data.replace(response.body)
+        return Action.CONTINUE
+
+    def on_upstream_data(self, data_size: int, end_of_stream: bool) -> Action:
+        if data_size:
+            self.upstream_data.append(b"<")
+        return Action.CONTINUE
+
+    def on_downstream_close(self, peer_type: PeerType) -> None:
+        log(LogLevel.INFO, "downstream closed")
+
+    def on_upstream_close(self, peer_type: PeerType) -> None:
+        log(LogLevel.INFO, f"upstream closed {peer_type.name}")
+
+    def on_log(self) -> None:
+        log(LogLevel.INFO, "log")
+
+
+class GateRoot(RootContext):
+    stream_context = Gate
+
+
+register_root_context(GateRoot, "gate")
