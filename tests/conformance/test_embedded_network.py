@@ -17,6 +17,7 @@ from pywasm_filter.testing import Connection, EmbeddedProxy, PluginSettings, Pro
 from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
 from tests.conformance.recorder import (
+    OUT,
     PAUSE,
     TRAP,
     at_end,
@@ -29,6 +30,7 @@ from tests.conformance.recorder import (
     edit,
     get,
     note,
+    pool,
     real_envoy,
     recording_module,
     reply,
@@ -101,6 +103,9 @@ def reset_upstream(connection: Connection) -> None:
 EXCHANGE = (send(b"hello"), answer(b"world"), end(b"more"), answer_end(b"last"))
 UPSTREAM_ENDS_FIRST = (send(b"hello"), answer_end(b"world"), end(b"more"))
 GATHER_4 = "(if (i32.ge_u (local.get 1) (i32.const 4)) (then (return (i32.const 0))))"
+OBJECT = b"\x0a\x17envoy.tcp_proxy.cluster\x12\x05other"
+"""Arguments of set_envoy_filter_state: a name and a value."""
+SET_OBJECT = f"(call $proxy_call_foreign_function {pool('set_envoy_filter_state')} {pool(OBJECT)} {OUT})"
 BUFFERS = body(DOWNSTREAM) + body(UPSTREAM)
 
 
@@ -264,6 +269,15 @@ SCENARIOS = {
         {
             "N": attribute("mine") + set_attribute("mine", b"some\xffvalue"),
             **dict.fromkeys("duyxL", attribute("mine") + attribute("filter_state", "wasm.mine")),
+        },
+    ),
+    "an object of Envoy's own set": Scenario(
+        {},
+        {
+            "d": note(
+                "v", f"(call $proxy_call_foreign_function {pool('set_envoy_filter_state')} {pool(OBJECT)} {OUT})"
+            ),
+            **dict.fromkeys("uL", attribute("filter_state", "envoy.tcp_proxy.cluster")),
         },
     ),
     # --- traps ---

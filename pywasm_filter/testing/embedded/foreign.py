@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.sdk.protobuf import bytes_field, decode_fields, number_field
-from pywasm_filter.testing.embedded.contexts import Context, HttpContext
+from pywasm_filter.testing.embedded.contexts import Context, StreamContext
 from pywasm_filter.testing.embedded.filter_state import UNSUPPORTED_OBJECTS, Declaration, StateType, make_object
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import ForeignFunctionNotInstalled, HostcallNotSupported
@@ -79,7 +79,7 @@ class ForeignFunctions:
         if status is not Status.OK:
             return status, b""
         context = self._vm.context()
-        if not isinstance(context, HttpContext):
+        if not isinstance(context, StreamContext):
             return Status.NOT_FOUND, b""
         context.view().info.filter_state.set_object(name, data, numbers.get(3, 0))
         return Status.OK, b""
