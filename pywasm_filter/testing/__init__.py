@@ -10,7 +10,7 @@ def test_adds_header(proxy: Proxy) -> None:
 from pywasm_filter.sdk.abi import LogLevel
 from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
 from pywasm_filter.testing.clock import Clock
-from pywasm_filter.testing.clusters import Callout, Clusters, Partial
+from pywasm_filter.testing.clusters import Callout, ClusterAnswer, Clusters, Partial
 from pywasm_filter.testing.connection import Connection
 from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
@@ -46,6 +46,7 @@ __all__ = [
     "AttributesNotSupported",
     "Callout",
     "Clock",
+    "ClusterAnswer",
     "Clusters",
     "Connection",
     "ContentLengthMismatch",

@@ -79,15 +79,15 @@ class Clusters(MutableMapping[str, ClusterAnswer]):
         return len(self._answers)
 
     def arrive(self, name: str, request: Request) -> Answer:
-        """A callout has reached a cluster that does not refuse it: what comes of it.
+        """A callout has reached a cluster: what comes of it.
 
-        Raises what the cluster's function raises, TypeError and ValueError for what it must not answer.
+        Raises what the cluster's function raises, TypeError and ValueError for what it must not answer, a refusal among
+        it.
         """
         self.callouts.append(Callout(name, request))
         answer = self._answers[name]
         if callable(answer):
             answer = answer(request)
-        assert not isinstance(answer, Refuse) or callable(self._answers[name])
         return _check(f"the function of cluster {name!r}", answer)
 
     def _require(self, name: str) -> None:

@@ -100,7 +100,7 @@ def test_callouts_that_fail(proxy: Proxy, answer: ClusterAnswer, status: int, ar
 def test_a_cluster_that_is_not_declared_cannot_be_set(proxy: Proxy) -> None:
     with pytest.raises(KeyError, match=r"'nope' is not declared \(declared are auth, other\)"):
         proxy.clusters["nope"] = Response(200)
-    with pytest.raises(TypeError, match="cluster 'auth' is to answer a Response.*, not int"):
+    with pytest.raises(TypeError, match=r"cluster 'auth' is to answer a Response.*, not int"):
         proxy.clusters["auth"] = 3  # type: ignore[assignment]
     assert proxy.clusters["auth"] == Response(200)
 
@@ -121,7 +121,7 @@ def test_what_a_clusters_function_raises_is_told(proxy: Proxy) -> None:
 
 def test_what_is_no_answer_is_told(proxy: Proxy) -> None:
     proxy.clusters["auth"] = lambda request: "yes"  # type: ignore[assignment, return-value]
-    with pytest.raises(TypeError, match="the function of cluster 'auth' is to answer a Response.*, not str"):
+    with pytest.raises(TypeError, match=r"the function of cluster 'auth' is to answer a Response.*, not str"):
         ask(proxy)
     proxy.clusters["auth"] = lambda request: Refuse()  # type: ignore[assignment, return-value]
     with pytest.raises(TypeError, match="cannot refuse a connection that is made"):

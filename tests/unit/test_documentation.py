@@ -27,6 +27,13 @@ def test_the_code_of_readme_and_manual_runs(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=expected)
 
 
+def test_the_tests_of_a_guide_pass_on_its_filter(pytester: pytest.Pytester) -> None:
+    filter_source, tests = blocks("docs/testing-callouts.md")
+    pytester.path.joinpath("filter.py").write_text(filter_source, encoding="utf-8")
+    pytester.path.joinpath("test_guide.py").write_text(tests, encoding="utf-8")
+    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=9)
+
+
 GUIDES = {
     "docs/configuration.md": """
 def test_it_runs(proxy):

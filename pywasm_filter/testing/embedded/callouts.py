@@ -85,12 +85,7 @@ class HttpCallouts:
             after = timeout_milliseconds * _MILLISECOND
             callout.timeout = self._events.schedule(after, partial(self._time_out, callout))
         request = _as_sent(headers, body, trailers, timeout_milliseconds)
-        if isinstance(self._clusters[cluster], Refuse):
-            # Looked up now and again on arrival: a connection is made before a request leaves.
-            step = partial(self._reply, callout, _REFUSED)
-        else:
-            step = partial(self._arrive, callout, request)
-        callout.next_step = self._events.schedule(0, step)
+        callout.next_step = self._events.schedule(0, partial(self._arrive, callout, request))
         return Status.OK, callout.token
 
     def cancel_all(self) -> None:
@@ -102,7 +97,9 @@ class HttpCallouts:
     # --- the service ---
 
     def _arrive(self, callout: _Callout, request: Request | None) -> None:
-        if request is not None:  # a request whose body is short never arrives as a whole
+        if isinstance(self._clusters[callout.cluster], Refuse):
+            self._reply(callout, _REFUSED)
+        elif request is not None:  # a request whose body is short never arrives as a whole
             self._play(callout, self._clusters.arrive(callout.cluster, request))
 
     def _play(self, callout: _Callout, answer: Answer) -> None:

@@ -44,6 +44,9 @@ ALL_CALLBACKS = [
     "log",
     "done",
     "delete",
+    "tick",
+    "http_call_response",
+    "queue_ready",
 ]
 
 

@@ -54,6 +54,7 @@ def listener(**changes: Any) -> Any:
         *[pytest.param({"failure_policy": policy}, id=policy.value) for policy in FailurePolicy],
         pytest.param({"protocol": "tcp", "buffer_limit_bytes": 1}, id="tcp"),
         pytest.param({"clusters": {"auth": 8001, "rates": 8002}}, id="clusters"),
+        pytest.param({"background_roots": {"a": b"", "b": b"\xff"}}, id="background-roots"),
     ],
 )
 def test_envoy_takes_it(module: Path, tmp_path: Path, changes: dict[str, Any]) -> None:

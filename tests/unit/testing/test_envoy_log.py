@@ -90,6 +90,22 @@ def test_parse_wasm_line(identity: tuple[str, str, str], message: str, expected:
     assert found == (None if expected is None else WasmLogLine("warning", root_id, expected))
 
 
+@pytest.mark.parametrize(
+    ("message", "root_id"),
+    [
+        ("wasm log plug root vm: hello", "root"),
+        ("wasm log root vm: hello", "root"),
+        ("wasm log worker vm: hello", "worker"),
+        ("wasm log: hello", "root"),
+    ],
+)
+def test_lines_of_further_roots_are_told_apart(message: str, root_id: str) -> None:
+    settings = EnvoySettings(
+        Path("x.wasm"), 1, plugin_name="plug", root_id="root", vm_id="vm", background_roots={"worker": b""}
+    )
+    assert parse_wasm_line(LogLine("info", "wasm", message), settings) == WasmLogLine("info", root_id, "hello")
+
+
 def test_only_the_wasm_logger_speaks_for_the_plugin() -> None:
     assert parse_wasm_line(LogLine("info", "main", "wasm log: x"), EnvoySettings(Path("x.wasm"), 1)) is None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pywasm_filter.testing.envoy import RecordedRequest, Upstream, UpstreamResponse
+from pywasm_filter.testing.envoy import HangUp, RecordedRequest, Silence, Upstream, UpstreamResponse
 
 
 @pytest.fixture
@@ -244,3 +244,73 @@ def test_connections_are_served_side_by_side(upstream: Upstream) -> None:
         for sock in (one, two):
             read_until(sock, b"\r\n\r\n")
     assert len(upstream.requests) == 2
+
+
+# --- what is no answer ---
+
+GET = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n"
+BEGUN = UpstreamResponse(200, [], [b"four"])
+
+
+def test_an_answer_may_wait(upstream: Upstream) -> None:
+    upstream.handler = lambda request: UpstreamResponse(wait=0.1)
+    with connected(upstream) as sock:
+        started = time.monotonic()
+        sock.sendall(GET)
+        read_until(sock, b"\r\n\r\n")
+        assert time.monotonic() - started >= 0.1
+
+
+@pytest.mark.parametrize(
+    ("answer", "wire"),
+    [
+        pytest.param(HangUp(), b"", id="at-once"),
+        pytest.param(HangUp(wait=0.05), b"", id="later"),
+        pytest.param(HangUp(BEGUN), b"HTTP/1.1 200 \r\ncontent-length: 4\r\n\r\nfou", id="within"),
+    ],
+)
+def test_it_hangs_up(upstream: Upstream, answer: HangUp, wire: bytes) -> None:
+    upstream.handler = lambda request: answer
+    with connected(upstream) as sock:
+        sock.sendall(GET)
+        assert read_all(sock) == wire
+
+
+@pytest.mark.parametrize(("answer", "wire"), [(Silence(), b""), (Silence(BEGUN), b"\r\n\r\nfou")])
+def test_it_keeps_silent(upstream: Upstream, answer: Silence, wire: bytes) -> None:
+    upstream.handler = lambda request: answer
+    with connected(upstream) as sock:
+        sock.sendall(GET)
+        read_until(sock, wire)
+        sock.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+        assert len(upstream.requests) == 1
+    assert upstream.handler_errors == ()
+
+
+def test_it_refuses_connections_and_takes_them_again_at_the_same_port(upstream: Upstream) -> None:
+    with connected(upstream) as sock:
+        sock.sendall(GET)
+        read_until(sock, b"\r\n\r\n")
+        upstream.refuse()
+        upstream.refuse()
+        assert read_all(sock) == b""
+    with pytest.raises(ConnectionRefusedError), connected(upstream):
+        pass
+    port = upstream.port
+    upstream.accept()
+    upstream.accept()
+    assert upstream.port == port
+    with connected(upstream) as sock:
+        sock.sendall(GET)
+        assert read_until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
+def test_closing_ends_a_silence(upstream: Upstream) -> None:
+    upstream.handler = lambda request: Silence()
+    with connected(upstream) as sock:
+        sock.sendall(GET)
+        time.sleep(0.05)
+        upstream.close()
+        assert read_all(sock) == b""
