@@ -64,4 +64,4 @@ def keep_source_lines() -> list[str]:
 
 
 def _is_authors(filename: str) -> bool:
-    return _MOUNT.match(filename) is not None and not _SDK.search(filename)
+    return _MOUNT.match(filename) is not None and not source_name(filename).startswith("pywasm_filter/")

@@ -183,9 +183,10 @@ class CelExpression:
     def evaluate_bytes(self) -> bytes:
         """The value in the host's encoding: strings and bytes as they are, others as attributes are encoded.
 
-        ABI: proxy_call_foreign_function("expr_evaluate"). Raises InternalFailure when the evaluation fails: an
-        attribute is not available, or types do not fit; SerializationFailure for a value without encoding, such as
-        null; NotFound when the expression was deleted.
+        It sees the stream whose callback is running: what goes on after an `await` runs in a callback of the root
+        context, which has no request. ABI: proxy_call_foreign_function("expr_evaluate"). Raises InternalFailure when
+        the evaluation fails: an attribute is not available, or types do not fit; SerializationFailure for a value
+        without encoding, such as null; NotFound when the expression was deleted.
         """
         return call_foreign_function("expr_evaluate", self._token)
 

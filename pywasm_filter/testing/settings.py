@@ -80,6 +80,9 @@ class PluginSettings:
             raise ValueError(f"protocol is 'http' or 'tcp', not {self.protocol!r}")
         _check_names("node", self.node, _NODE_FIELDS)
         _check_names("metadata", self.metadata, _METADATA_OWNERS)
+        callees = {*self.clusters, *self.grpc_clusters}
+        if taken := sorted({route.cluster for route in self.routes} & callees):
+            raise ValueError(f"a cluster answers callouts or gets the routed requests, not both: {', '.join(taken)}")
 
 
 def _check_names(setting: str, given: Mapping[str, object], known: tuple[str, ...]) -> None:

@@ -120,3 +120,8 @@ def test_values(reports: dict[tuple[str, str], tuple[str, str]]) -> None:
     assert reports["configure", "node.metadata"] == ("dict", values["node.metadata"])
     assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00:00", reports["log", "request.time"][1])
     assert re.fullmatch(r"0:00:0\d(\.\d+)?", reports["log", "request.duration"][1])
+
+
+@pytest.mark.pywasm(filter="module_teller.py", configuration=b"", hosts=["wasmtime", "envoy"])
+def test_filters_without_attributes_do_not_carry_what_these_need(proxy: Proxy) -> None:
+    assert proxy.get().response.text == "[]"

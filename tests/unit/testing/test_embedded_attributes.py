@@ -71,6 +71,7 @@ def test_attributes_are_not_for_envoy(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"node": {"name": "x"}}, "node has id, cluster, metadata, locality, not 'name'"),
+        ({"routes": [Route("auth")], "clusters": ["auth"]}, "callouts or gets the routed requests, not both: auth"),
         ({"metadata": {"filter": {}}}, "metadata has listener, virtual_host, route, cluster, host, not 'filter'"),
     ],
 )
