@@ -10,6 +10,7 @@ import pytest
 
 from pywasm_filter.testing import (
     Delay,
+    EmbeddedProxy,
     Exchange,
     NoAnswer,
     Partial,
@@ -290,3 +291,11 @@ def test_what_vms_share(proxy: Proxy) -> None:
 @pytest.mark.pywasm(filter=FILTER, root_id="foreign")
 def test_foreign_functions(proxy: Proxy) -> None:
     assert upstream(proxy.get("/")).headers["x-back"] == "True"
+
+
+@pytest.mark.pywasm(filter=FILTER, root_id="foreign", hosts=embedded)
+def test_a_foreign_function_calls_back(proxy: Proxy) -> None:
+    assert isinstance(proxy, EmbeddedProxy)
+    proxy.call_back_foreign_function(7, b"some\xff")
+    proxy.call_back_foreign_function(8, b"")
+    assert logged(proxy) == ["foreign function 7 b'some\\xff'", "foreign function 8 b''"]

@@ -181,6 +181,7 @@ class RootContext(Context):
         """Status of the callout that is being reported; of a failed one the code stays."""
         self._configuration = configuration
         self._configuring = False
+        self._foreign_arguments = b""
 
     def root_context(self) -> RootContext:
         """This one."""
@@ -201,7 +202,15 @@ class RootContext(Context):
         """A buffer; the plugin's configuration while it is being configured."""
         if buffer_type is BufferType.PLUGIN_CONFIGURATION and self._configuring:
             return ConstantBuffer(self._configuration)
+        if buffer_type is BufferType.FOREIGN_FUNCTION_ARGUMENTS:
+            return ConstantBuffer(self._foreign_arguments)
         return super().buffer(buffer_type)
+
+    def on_foreign_function(self, function_id: int, arguments: bytes) -> None:
+        """on_foreign_function."""
+        self._foreign_arguments = arguments
+        self._notify("proxy_on_foreign_function", function_id, len(arguments))
+        self._foreign_arguments = b""
 
     def on_queue_ready(self, token: int) -> None:
         """on_queue_ready."""

@@ -135,6 +135,14 @@ class EmbeddedProxy(Proxy):
         connection.accept()
         return connection
 
+    def call_back_foreign_function(self, function_id: int, arguments: bytes) -> None:
+        """Call `on_foreign_function` of the root context, as a host with foreign functions of its own does.
+
+        Envoy has none that call back. Raises what the test must see, as `request` does.
+        """
+        self._plugin.root.on_foreign_function(function_id, arguments)
+        self._run_due()
+
     def close(self) -> None:
         """Break off the TCP connections and end the plugin: on_done and on_delete of its root context."""
         if not self._closed:
