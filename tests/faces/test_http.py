@@ -293,7 +293,7 @@ def test_foreign_functions(proxy: Proxy) -> None:
     assert upstream(proxy.get("/")).headers["x-back"] == "True"
 
 
-@pytest.mark.pywasm(filter=FILTER, root_id="foreign", hosts=embedded)
+@pytest.mark.pywasm(filter=FILTER, root_id="foreign", hosts=["inprocess", "wasmtime"])
 def test_a_foreign_function_calls_back(proxy: Proxy) -> None:
     assert isinstance(proxy, EmbeddedProxy)
     proxy.call_back_foreign_function(7, b"some\xff")
