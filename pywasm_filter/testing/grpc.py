@@ -289,15 +289,15 @@ def checked_status(status: int) -> int:
 
 def checked_metadata(metadata: HeadersInput | None) -> Headers:
     """The metadata, names in lower case. Raises ValueError for what a server cannot send."""
-    given = Headers(metadata)
-    for name, value in given.raw:
-        if name.startswith((b":", b"grpc-")) or name.lower() in (b"te", b"content-type"):
+    given = [(name.lower(), value) for name, value in Headers(metadata).raw]
+    for name, value in given:
+        if name.startswith((b":", b"grpc-")) or name in (b"te", b"content-type"):
             raise ValueError(f"{name.decode('latin-1')!r} is no metadata of a service's own")
         if name.endswith(b"-bin"):
             decode_binary(value)
         elif not all(0x20 <= byte < 0x7F for byte in value):
             raise ValueError(f"metadata is printable ASCII unless its name ends in -bin: {value!r}")
-    return Headers([(name.lower(), value) for name, value in given.raw])
+    return Headers(given)
 
 
 def encode_binary(value: bytes) -> bytes:

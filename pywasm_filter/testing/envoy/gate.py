@@ -85,7 +85,7 @@ class Gate:
     def _forward(self, source: socket.socket, sink: socket.socket, client: socket.socket) -> None:
         """Pass on what comes, until either side ends; then both do."""
         try:
-            while data := source.recv(_READ_BYTES):
+            while (data := source.recv(_READ_BYTES)) and client in self._connections:
                 sink.sendall(data)
         except OSError:
             pass  # reset or closed: the end, as well

@@ -45,7 +45,8 @@ class GrpcServer:
         self.recorded: Callable[[GrpcCallRecord], object] = lambda record: None
         self.failed: Callable[[Exception], object] = lambda error: None
         self._service: GrpcService = GrpcReply()
-        self._server = grpc.server(ThreadPoolExecutor(_MOST_CALLS, "grpc"), handlers=[_Methods(self)])
+        self._pool = ThreadPoolExecutor(_MOST_CALLS, "grpc")
+        self._server = grpc.server(self._pool, handlers=[_Methods(self)])
         port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
         self._gate = Gate(port)
@@ -76,6 +77,7 @@ class GrpcServer:
         """Stop; calls under way are cancelled."""
         self._gate.close()
         self._server.stop(0).wait()
+        self._pool.shutdown()
 
 
 class _Methods(grpc.GenericRpcHandler):
