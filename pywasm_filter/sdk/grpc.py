@@ -9,7 +9,8 @@ from pywasm_filter.sdk.abi import BufferType, GrpcStatus, MapType, Status
 from pywasm_filter.sdk.body import read_buffer
 from pywasm_filter.sdk.callouts import CalloutError, CalloutFailed
 from pywasm_filter.sdk.exceptions import host_error
-from pywasm_filter.sdk.headers import HeaderPairs, Headers, encode_headers, encode_name, header_items, read_map
+from pywasm_filter.sdk.headers import HeaderPairs, Headers, encode_name, encode_value, header_items, read_map
+from pywasm_filter.sdk.pairs import encode_pairs
 from pywasm_filter.sdk.protobuf import bytes_field
 from pywasm_filter.sdk.tasks import Future
 from pywasm_filter.sdk.timers import milliseconds
@@ -208,7 +209,12 @@ def _encode_metadata(metadata: HeaderPairs) -> bytes:
     for name, _ in pairs:
         if name.startswith(b":") or name in _RESERVED:
             raise ValueError(f"{name.decode()!r} is no metadata: gRPC sets it by itself")
-    return encode_headers(pairs)
+    return encode_pairs([(name, _encode_metadata_value(name, value)) for name, value in pairs])
+
+
+def _encode_metadata_value(name: bytes, value: str | bytes) -> bytes:
+    # Envoy sends the values of binary metadata in base64, so they may have any bytes.
+    return value if isinstance(value, bytes) and name.endswith(b"-bin") else encode_value(value)
 
 
 def _check_sent(call: str, status: int, cluster: str) -> None:

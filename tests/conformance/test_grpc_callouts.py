@@ -1,6 +1,6 @@
 """gRPC callouts do in the embedded proxy what they do in a real Envoy with a real gRPC server behind it.
 
-As in test_embedded_host.py the module is written in WAT. The callbacks of the callouts are logged with their arguments
+As in recorder.py the module is written in WAT. The callbacks of the callouts are logged with their arguments
 (`x 5 7`: on_grpc_close of call 5 with status 7), hostcalls with their status.
 """
 
