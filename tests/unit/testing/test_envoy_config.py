@@ -55,6 +55,7 @@ def listener(**changes: Any) -> Any:
         pytest.param({"protocol": "tcp", "buffer_limit_bytes": 1}, id="tcp"),
         pytest.param({"clusters": {"auth": 8001, "rates": 8002}}, id="clusters"),
         pytest.param({"background_roots": {"a": b"", "b": b"\xff"}}, id="background-roots"),
+        pytest.param({"grpc_clusters": {"authz": 8001}}, id="grpc-clusters"),
     ],
 )
 def test_envoy_takes_it(module: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -106,20 +107,36 @@ def test_relative_module_path_is_made_absolute(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_clusters_are_the_upstream_and_the_further_ones() -> None:
-    found: Any = json.loads(bootstrap_json(settings(clusters={"auth": 8001})))
+    found: Any = json.loads(bootstrap_json(settings(clusters={"auth": 8001}, grpc_clusters={"authz": 8002})))
     ports = {
         cluster["name"]: cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
         for cluster in found["static_resources"]["clusters"]
     }
     assert ports == {
         name: {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-        for name, port in {"upstream": 8000, "auth": 8001}.items()
+        for name, port in {"upstream": 8000, "auth": 8001, "authz": 8002}.items()
+    }
+    protocols = {
+        cluster["name"]: next(
+            iter(next(iter(cluster["typed_extension_protocol_options"].values()))["explicit_http_config"])
+        )
+        for cluster in found["static_resources"]["clusters"]
+    }
+    assert protocols == {
+        "upstream": "http_protocol_options",
+        "auth": "http_protocol_options",
+        "authz": "http2_protocol_options",
     }
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"concurrency": 0}, "at least one worker"), ({"clusters": {"upstream": 1}}, "taken by the upstream")],
+    [
+        ({"concurrency": 0}, "at least one worker"),
+        ({"clusters": {"upstream": 1}}, "taken by the upstream"),
+        ({"grpc_clusters": {"upstream": 1}}, "taken by the upstream"),
+        ({"clusters": {"a": 1}, "grpc_clusters": {"a": 2}}, "declared twice"),
+    ],
 )
 def test_settings_that_cannot_be(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

