@@ -34,6 +34,14 @@ def test_the_tests_of_a_guide_pass_on_its_filter(pytester: pytest.Pytester) -> N
     pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=9)
 
 
+def test_the_code_of_the_grpc_guide_runs(pytester: pytest.Pytester) -> None:
+    filter_source, *tests = blocks("docs/testing-grpc.md")
+    pytester.path.joinpath("filter.py").write_text(filter_source, encoding="utf-8")
+    for number, source in enumerate(tests):
+        pytester.path.joinpath(f"test_block_{number}.py").write_text(source, encoding="utf-8")
+    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=5)
+
+
 GUIDES = {
     "docs/configuration.md": """
 def test_it_runs(proxy):

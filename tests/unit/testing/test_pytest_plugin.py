@@ -133,7 +133,8 @@ def test_nothing_heavy_is_imported_for_other_tests(plain_pytester: pytest.Pytest
         import sys
 
         def test_imports():
-            heavy = {"wasmtime", "h11", "grpc", "rich", "typer", "componentize_py", "mypy", "pywasm_compiler", "proxy_wasm_abi"}
+            heavy = {"wasmtime", "h11", "grpc", "rich", "typer", "componentize_py", "mypy", "pywasm_compiler"}
+            heavy.add("proxy_wasm_abi")
             assert not heavy & set(sys.modules)
         """
     )
