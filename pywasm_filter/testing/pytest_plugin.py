@@ -26,8 +26,8 @@ _MARKER = (
     "what the fixtures `proxy` and `make_proxy` run, and how: the filter's file, relative to the test's (default: "
     "filter.py beside the test, then the ini option pywasm_filter), whether it filters 'http' or 'tcp', its "
     "configurations as bytes, str or dict (JSON), clusters that HTTP and gRPC callouts may name, further root "
-    "ids to be started in the same VM (a list, or a dict to their configurations), other settings of Envoy's PluginConfig, and the hosts "
-    "to which the test is limited. The nearest marker's "
+    "ids to be started in the same VM (a list, or a dict to their configurations), other settings of Envoy's "
+    "PluginConfig, and the hosts to which the test is limited. The nearest marker's "
     "arguments win over those of its class and module."
 )
 

@@ -28,6 +28,7 @@ from pywasm_filter.testing.messages import Headers, HeadersInput
 
 _OK = 0
 _MOST_CALLS = 64
+_GRACE = 0.03  # seconds
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _TIMEOUT_HEADER = "x-envoy-expected-rq-timeout-ms"
 _ENVOYS_OWN = (_TIMEOUT_HEADER, "x-envoy-internal", "x-forwarded-for")
@@ -196,8 +197,8 @@ class _Call(GrpcCall):
             try:
                 message = next(messages)
             except StopIteration:
-                # A call that was cancelled looks the same, but is over.
-                return self._context.is_active() and not self._ended
+                # A call that was cancelled looks the same at first, but is over a moment later.
+                return not self._gone.wait(_GRACE) and not self._ended
             except grpc.RpcError:
                 return False
             if not self._ended:
