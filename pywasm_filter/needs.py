@@ -28,6 +28,7 @@ _GATES = {
     "start_async_http": _BEGINS_CALLOUT,
     "start_async_network": _BEGINS_CALLOUT,
     "_end_scope": _BEGINS_CALLOUT,
+    "_let_pass": _BEGINS_CALLOUT,
     "run_ready": _BEGINS_CALLOUT,
     "create_task": _BEGINS_CALLOUT | {"create_task"},
     "close_downstream": frozenset({"StreamContext", "close_downstream"}),

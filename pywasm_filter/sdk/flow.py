@@ -158,6 +158,7 @@ class ResponseFlow(Flow):
     def __init__(self, stream: HttpContext[Any], failures: FailureHandler) -> None:
         super().__init__(stream, failures)
         self._http = stream
+        self._is_the_filters = stream._answered
 
     def _call_data(self, size: int, end_of_stream: bool) -> tuple[object, type[IntEnum], str]:
         return self._http.on_response_body(size, end_of_stream), FilterDataStatus, "on_response_body"
@@ -173,7 +174,9 @@ class ResponseFlow(Flow):
         self._http._response_flow = None
 
     def _resume(self) -> None:
-        self._http.continue_response()
+        # An answer that was sent meanwhile has taken the place of this response.
+        if self._is_the_filters or not self._http._answered:
+            self._http.continue_response()
 
 
 class DownstreamFlow(Flow):

@@ -24,7 +24,9 @@ UpstreamResult: TypeAlias = Action | FilterStatus
 class StreamContext(Context, Generic[RootT]):
     """One TCP connection, of a network filter (`envoy.filters.network.wasm`).
 
-    `on_new_connection` and `on_downstream_data` may be `async def`: what comes from the client is held meanwhile.
+    `on_new_connection` and `on_downstream_data` may be `async def`: what comes from the client is held meanwhile. When
+    more comes while `on_downstream_data` awaits, it is called once more afterwards, as after PAUSE: it sees all that is
+    held, what it has seen before included.
     """
 
     downstream_data: Final = Body(BufferType.DOWNSTREAM_DATA)

@@ -277,8 +277,8 @@ async def gather(*awaitables: Awaitable[T]) -> tuple[T, ...]: ...
 async def gather(*awaitables: Awaitable[Any]) -> tuple[Any, ...]:
     """Wait for several at once: `user, quota = await gather(self.http_call(...), self.http_call(...))`.
 
-    Returns the results in order. When one raises, the others are cancelled and the exception goes on. Raises
-    RuntimeError outside of async code.
+    Returns the results in order. When one raises, the coroutines among the others are cancelled, and the exception goes
+    on; tasks may have others who wait for them, and go on. Raises RuntimeError outside of async code.
     """
     owner = running_task()._owner
     futures: list[Future[Any]] = []
@@ -290,8 +290,9 @@ async def gather(*awaitables: Awaitable[Any]) -> tuple[Any, ...]:
     except GeneratorExit:  # there is no proxy any more
         raise
     except BaseException:
-        for future in futures:
-            future.cancel()
+        for awaitable, future in zip(awaitables, futures, strict=False):
+            if future is not awaitable:
+                future.cancel()
         for awaitable in awaitables[len(futures) :]:
             if isinstance(awaitable, Coroutine):
                 awaitable.close()

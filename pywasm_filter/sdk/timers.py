@@ -58,30 +58,23 @@ class Timers:
 
     def set_author_period(self, period: int) -> None:
         """The author's tick, in milliseconds; 0 stops it."""
-        self._author_period = period
-        if not self._sleepers:
-            self._set_host_period(period)
-            return
         now = current_time_ns()
+        self._author_period = period
         self._author_due = now + period * _PER_MILLISECOND
-        self._rearm(now)
+        self._set_host_period(self._next(now))
 
     def start(self, duration: int) -> Future[None]:
         """A future that completes in `duration` nanoseconds."""
         now = current_time_ns()
-        if not self._sleepers and self._author_period:
-            self._author_due = now + self._author_period * _PER_MILLISECOND
         timer: Future[None] = Future()
         timer._when_done(lambda: self._drop(timer))
         self._number += 1
         heappush(self._sleepers, (now + duration, self._number, timer))
-        self._rearm(now)
+        self._set_host_period(self._next(now))
         return timer
 
     def tick(self) -> bool:
         """Complete what is due. True when the author's own tick is due."""
-        if not self._sleepers:
-            return self._author_period != 0
         now = current_time_ns()
         while self._sleepers and self._sleepers[0][0] <= now + _SLACK:
             timer = heappop(self._sleepers)[2]
@@ -91,7 +84,9 @@ class Timers:
         author = self._author_period != 0 and self._author_due <= now + _SLACK
         if author:
             self._author_due = now + self._author_period * _PER_MILLISECOND
-        self._rearm(now)
+        period = self._next(now)
+        if period != self._host_period:  # otherwise the host goes on by itself
+            self._set_host_period(period)
         return author
 
     def _drop(self, timer: Future[None]) -> None:
@@ -103,20 +98,21 @@ class Timers:
             self._sleepers = [entry for entry in self._sleepers if not entry[2].cancelled()]
             heapify(self._sleepers)
             self._cancelled = 0
-            self._rearm(current_time_ns())
+            self._set_host_period(self._next(current_time_ns()))
 
-    def _rearm(self, now: int) -> None:
-        if not self._sleepers:
-            self._set_host_period(self._author_period)
-            return
-        due = self._sleepers[0][0]
-        if self._author_period and self._author_due < due:
+    def _next(self, now: int) -> int:
+        """Milliseconds until something is due; 0 when nothing is."""
+        if self._sleepers:
+            due = self._sleepers[0][0]
+            if self._author_period and self._author_due < due:
+                due = self._author_due
+        elif self._author_period:
             due = self._author_due
-        self._set_host_period(max(1, min(-((now - due) // _PER_MILLISECOND), _LONGEST_TICK)))
+        else:
+            return 0
+        return max(1, min(-((now - due) // _PER_MILLISECOND), _LONGEST_TICK))
 
     def _set_host_period(self, period: int) -> None:
-        if period == self._host_period and not self._sleepers:
-            return
         status = hostcalls.current.proxy_set_tick_period_milliseconds(period)
         if status != 0:
             raise host_error("proxy_set_tick_period_milliseconds", status)
@@ -132,7 +128,7 @@ def sleep_future(root: RootContext[Any], seconds: float) -> Future[None]:
 async def wait_for(awaitable: Awaitable[T], timeout: float) -> T:
     """Wait for `awaitable`, but not longer than `timeout` seconds: `await wait_for(self.lookup(), timeout=0.5)`.
 
-    Raises TimeoutError, after what was awaited has been cancelled; RuntimeError outside of async code.
+    Raises TimeoutError; a coroutine is cancelled then, a task goes on. RuntimeError outside of async code.
     """
     owner = running_task()._owner
     future = as_future(awaitable, owner)
@@ -148,7 +144,8 @@ async def wait_for(awaitable: Awaitable[T], timeout: float) -> T:
     except GeneratorExit:  # there is no proxy any more
         raise
     except BaseException:
-        future.cancel()
+        if future is not awaitable:
+            future.cancel()
         if timer is not None:
             timer.cancel()
         raise

@@ -196,8 +196,8 @@ class Vm:
         try:
             if context._scope is not None:
                 context._end_scope()
-                run_ready()  # what waited for its tasks
             context.on_delete()
+            run_ready()  # what waited for its tasks
         except BaseException as error:  # noqa: BLE001
             self._failures.report(_where(context, "on_delete"), error)
         finish_lines()
@@ -316,7 +316,7 @@ class Vm:
                 return _CONTINUE
             return self._http_status(stream, result, FilterHeadersStatus, "on_request_headers", True)
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
-            return self._failures.stream_failed(stream, _where(stream, "on_request_headers"), error)
+            return self._http_failed(stream, error, "on_request_headers", True)
 
     def proxy_on_request_body(self, context_id: int, body_size: int, end_of_stream: int) -> int:
         """A part of the request body."""
@@ -327,11 +327,11 @@ class Vm:
             return stream._request_flow.hold_data(body_size, end_of_stream != 0)
         try:
             result = stream.on_request_body(body_size, end_of_stream != 0)
-            if result is Action.CONTINUE:
+            if result is Action.CONTINUE and not stream._request_paused:
                 return _CONTINUE
             return self._http_status(stream, result, FilterDataStatus, "on_request_body", True)
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
-            return self._failures.stream_failed(stream, _where(stream, "on_request_body"), error)
+            return self._http_failed(stream, error, "on_request_body", True)
 
     def proxy_on_request_trailers(self, context_id: int, num_trailers: int) -> int:
         """Request trailers."""
@@ -342,11 +342,11 @@ class Vm:
             return stream._request_flow.hold_trailers(num_trailers)
         try:
             result = stream.on_request_trailers(num_trailers)
-            if result is Action.CONTINUE:
+            if result is Action.CONTINUE and not stream._request_paused:
                 return _CONTINUE
             return self._http_status(stream, result, FilterTrailersStatus, "on_request_trailers", True)
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
-            return self._failures.stream_failed(stream, _where(stream, "on_request_trailers"), error)
+            return self._http_failed(stream, error, "on_request_trailers", True)
 
     def proxy_on_request_metadata(self, context_id: int, num_elements: int) -> int:
         """HTTP/2 metadata from downstream."""
@@ -359,7 +359,7 @@ class Vm:
                 return _CONTINUE
             return self._http_status(stream, result, FilterMetadataStatus, "on_request_metadata", True)
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
-            return self._failures.stream_failed(stream, _where(stream, "on_request_metadata"), error)
+            return self._http_failed(stream, error, "on_request_metadata", True)
 
     def proxy_on_response_headers(self, context_id: int, num_headers: int, end_of_stream: int) -> int:
         """Response headers from upstream or of a local response."""
@@ -372,7 +372,7 @@ class Vm:
                 return _CONTINUE
             return self._http_status(stream, result, FilterHeadersStatus, "on_response_headers", False)
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
-            return self._failures.stream_failed(stream, _where(stream, "on_response_headers"), error)
+            return self._http_failed(stream, error, "on_response_headers", False)
 
     def proxy_on_response_body(self, context_id: int, body_size: int, end_of_stream: int) -> int:
         """A part of the response body."""
@@ -383,11 +383,11 @@ class Vm:
             return stream._response_flow.hold_data(body_size, end_of_stream != 0)
         try:
             result = stream.on_response_body(body_size, end_of_stream != 0)
-            if result is Action.CONTINUE:
+            if result is Action.CONTINUE and not stream._response_paused:
                 return _CONTINUE
             return self._http_status(stream, result, FilterDataStatus, "on_response_body", False)
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
-            return self._failures.stream_failed(stream, _where(stream, "on_response_body"), error)
+            return self._http_failed(stream, error, "on_response_body", False)
 
     def proxy_on_response_trailers(self, context_id: int, num_trailers: int) -> int:
         """Response trailers."""
@@ -398,11 +398,11 @@ class Vm:
             return stream._response_flow.hold_trailers(num_trailers)
         try:
             result = stream.on_response_trailers(num_trailers)
-            if result is Action.CONTINUE:
+            if result is Action.CONTINUE and not stream._response_paused:
                 return _CONTINUE
             return self._http_status(stream, result, FilterTrailersStatus, "on_response_trailers", False)
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
-            return self._failures.stream_failed(stream, _where(stream, "on_response_trailers"), error)
+            return self._http_failed(stream, error, "on_response_trailers", False)
 
     def proxy_on_response_metadata(self, context_id: int, num_elements: int) -> int:
         """HTTP/2 metadata from upstream."""
@@ -415,7 +415,7 @@ class Vm:
                 return _CONTINUE
             return self._http_status(stream, result, FilterMetadataStatus, "on_response_metadata", False)
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
-            return self._failures.stream_failed(stream, _where(stream, "on_response_metadata"), error)
+            return self._http_failed(stream, error, "on_response_metadata", False)
 
     # --- TCP connections ---
 
@@ -489,11 +489,21 @@ class Vm:
         if isinstance(result, Coroutine):
             return start_async_http(stream, self._failures, result, statuses, callback, request)
         status = stream_status(result, statuses, callback)
-        if status != _CONTINUE:
+        if request:
+            stream._request_paused = status != _CONTINUE
+        else:
+            stream._response_paused = status != _CONTINUE
+        return status
+
+    def _http_failed(self, stream: HttpContext[Any], error: BaseException, callback: str, request: bool) -> int:
+        """What to answer after an exception."""
+        status = self._failures.stream_failed(stream, _where(stream, callback), error)
+        if status == _CONTINUE and stream._scope is not None:
             if request:
-                stream._request_paused = True
+                stream._request_paused = False
             else:
-                stream._response_paused = True
+                stream._response_paused = False
+            stream._let_pass()  # the other direction may wait for a coroutine that is no more
         return status
 
     def _network_status(self, stream: StreamContext[Any], result: object, callback: str) -> int:

@@ -483,6 +483,55 @@ def test_a_failure_of_one_direction_ends_the_other(async_host: AsyncHost) -> Non
     assert scene.left_behind == 0
 
 
+def test_a_failure_that_passes_resumes_both_directions(async_host: AsyncHost) -> None:
+    async def wait(stream: Stream) -> Action:
+        await stream.sleep(60)
+        return Action.CONTINUE
+
+    async def response(stream: Stream, num_headers: int, end_of_stream: bool) -> Action:
+        raise KeyError("boom")
+
+    scene = Scene(async_host, headers=wait)
+    Root.policy = FailurePolicy.FAIL_OPEN
+    scene.request()
+    stream = scene.vm._https[STREAM_ID]
+    stream.on_response_headers = response.__get__(stream)  # type: ignore[method-assign]
+    assert scene.vm.proxy_on_response_headers(STREAM_ID, 1, 1) == 0
+    assert [event for event in async_host.events if event[0] == "continue"] == [("continue", "HTTP_REQUEST", STREAM_ID)]
+
+
+def test_a_pause_that_is_over_is_not_resumed_again(async_host: AsyncHost) -> None:
+    calls: list[int] = []
+
+    async def body(stream: Stream) -> Action:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyError("boom")
+        return Action.PAUSE if len(calls) == 1 else Action.CONTINUE
+
+    scene = Scene(async_host, body=body)
+    Root.policy = FailurePolicy.FAIL_OPEN
+    scene.request()
+    results = [scene.vm.proxy_on_request_body(STREAM_ID, size, 0) for size in (1, 2, 1)]
+    assert results == [1, 0, 0]
+    assert async_host.events == []
+
+
+def test_an_answer_in_the_response_takes_its_place(async_host: AsyncHost) -> None:
+    async def response(stream: Stream, num_headers: int, end_of_stream: bool) -> Action:
+        await stream.http_call("a", "GET", "/")
+        stream.send_local_response(502)
+        return Action.CONTINUE
+
+    scene = Scene(async_host)
+    scene.request()
+    stream = scene.vm._https[STREAM_ID]
+    stream.on_response_headers = response.__get__(stream)  # type: ignore[method-assign]
+    scene.vm.proxy_on_response_headers(STREAM_ID, 1, 1)
+    async_host.answer(4)
+    assert async_host.events == [("answer", 502, STREAM_ID)]
+
+
 def test_statuses_that_are_late_or_of_another_phase_are_refused(async_host: AsyncHost) -> None:
     async def end_stream(stream: Stream) -> Any:
         await stream.http_call("a", "GET", "/")
@@ -709,6 +758,20 @@ def test_sleeps_do_not_disturb_the_authors_tick(async_host: AsyncHost) -> None:
     assert async_host.events[-1] == ("tick period", 0)
 
 
+def test_many_short_sleeps_do_not_keep_the_authors_tick_from_coming(async_host: AsyncHost) -> None:
+    async def nap(stream: Stream) -> Action:
+        await stream.sleep(0.03)
+        return Action.CONTINUE
+
+    scene = Scene(async_host, headers=nap)
+    scene.root.set_tick_period(0.1)
+    for _ in range(25):
+        scene.request()
+        async_host.tick(30)
+        async_host.now += 10_000_000
+    assert len(Root.ticks) in (8, 9)  # at 120 ms, 240 ms, … : when a tick is due in a gap, it comes with the next sleep
+
+
 def test_waiting_has_a_bound(async_host: AsyncHost) -> None:
     async def impatient(stream: Stream) -> Action:
         try:
@@ -726,6 +789,30 @@ def test_waiting_has_a_bound(async_host: AsyncHost) -> None:
     assert Stream.seen == ["nothing came within 0.01 s", 200]
     assert async_host.events[-1] == ("continue", "HTTP_REQUEST", STREAM_ID)
     assert scene.left_behind == 1  # the stream itself
+
+
+def test_others_tasks_are_not_cancelled(async_host: AsyncHost) -> None:
+    async def share(stream: Stream) -> Action:
+        task = stream.root.create_task(stream.root.http_call("keys", "GET", "/"))
+        with pytest.raises(TimeoutError):
+            await wait_for(task, 0.01)
+        assert not task.done()
+        try:
+            await gather(task, stream.http_call("a", "GET", "/"))
+        except CalloutFailed:
+            Stream.seen.append(task.done())
+        await gather(task, stream.sleep(9))
+        return Action.CONTINUE
+
+    scene = Scene(async_host, headers=share)
+    scene.request()
+    async_host.tick(10)
+    async_host.fail(8)
+    assert Stream.seen == [False]
+    scene.end()
+    assert len(scene.root._http_callouts) == 1
+    async_host.answer(4)
+    assert scene.left_behind == 0
 
 
 # --- callback style ---
