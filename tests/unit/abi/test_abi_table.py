@@ -1,6 +1,7 @@
 """The ABI table, and that everything generated from it is current."""
 
 import ast
+import re
 from functools import reduce
 from pathlib import Path
 
@@ -143,17 +144,23 @@ def test_a_function_without_a_python_face_is_refused(faces: str, message: str) -
         parse(TABLE.read_text(encoding="utf-8").replace('python = ["log"]', f"python = {faces}"))
 
 
+def table_with_test(test: str) -> str:
+    """The table, with another test of proxy_log, its first hostcall."""
+    before, _, after = TABLE.read_text(encoding="utf-8").partition('name = "proxy_log"\n')
+    return f'{before}name = "proxy_log"\n' + re.sub(r'^test = ".*"$', f"test = {test}", after, count=1, flags=re.M)
+
+
 @pytest.mark.parametrize(
     "test", ['"test_x.py"', '"test_x.py::test_y"\ntest_hosts = ["nginx"]', '"a::b"\ntest_hosts = []']
 )
 def test_a_test_that_names_no_function_or_no_host_is_refused(test: str) -> None:
     with pytest.raises(ValueError, match="proxy_log: a test is"):
-        parse(TABLE.read_text(encoding="utf-8").replace('python = ["log"]', f'python = ["log"]\ntest = {test}'))
+        parse(table_with_test(test))
 
 
 def test_a_test_is_shown_with_its_hosts() -> None:
-    line = 'python = ["log"]\ntest = "tests/faces/test_x.py::test_y"\ntest_hosts = ["inprocess", "wasmtime"]'
-    call = parse(TABLE.read_text(encoding="utf-8").replace('python = ["log"]', line)).hostcall("proxy_log")
+    test = '"tests/faces/test_x.py::test_y"\ntest_hosts = ["inprocess", "wasmtime"]'
+    call = parse(table_with_test(test)).hostcall("proxy_log")
     assert call is not None
     assert call.test is not None
     assert (call.test.file, call.test.function) == ("tests/faces/test_x.py", "test_y")
