@@ -113,6 +113,26 @@ def test_metrics_count_all(proxy: Proxy) -> None:
     assert proxy.metrics.histograms["access.duration_ms"] == durations + 5
 
 
+@pytest.mark.pywasm(protocol="tcp")
+def test_a_connection_is_a_line(proxy: Proxy) -> None:
+    closed_by_client = "access.connections;closed_by=client"
+    before = proxy.metrics.counters.get(closed_by_client, 0)
+    proxy.tcp_upstream = lambda data: data * 3
+    connection = proxy.connect()
+    connection.send(b"hello")
+    connection.wait_until(lambda: connection.received == b"hello" * 3)
+    assert proxy.metrics.gauges["access.active"] == 1
+    lines = len(proxy.logs)
+    connection.close(reset=True)
+    connection.wait_until(lambda: len(proxy.logs) > lines)
+    fields = json.loads(proxy.logs[-1].message)
+    assert (fields["bytes_in"], fields["bytes_out"], fields["closed_by"]) == (5, 15, "client")
+    assert fields["client"].startswith("127.0.0.1:")
+    assert ":" in fields["upstream"]
+    assert proxy.metrics.gauges["access.active"] == 0
+    assert proxy.metrics.counters[closed_by_client] == before + 1
+
+
 @pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])
 @pytest.mark.parametrize(
     ("configuration", "problem"),
