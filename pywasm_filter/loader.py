@@ -26,6 +26,9 @@ from pywasm_filter.sdk.registry import RegistrationError, Registry, begin_collec
 _SHARED = sys.stdlib_module_names | set(import_rules.OURS)
 
 
+_WHAT_TO_OFFER = "define one class that derives from HttpContext, or register the roots: see the README"
+
+
 @dataclass(frozen=True)
 class LoadedFilter:
     """A filter's root contexts, and the modules of its directory that it has imported, itself among them, by name.
@@ -67,7 +70,8 @@ def load_filter(path: Path) -> LoadedFilter:
         raise CompileError(
             str(error),
             file=path,
-            remedy="define one class that derives from HttpContext, or register the roots: see the README",
+            remedy=error.remedy
+            or "define one class that derives from HttpContext, or register the roots: see the README",
         ) from error
     return loaded
 

@@ -17,7 +17,11 @@ Parse: TypeAlias = Callable[[bytes], object]
 
 
 class RegistrationError(Exception):
-    """The module does not say, or says twice, which context classes the proxy is to use."""
+    """The module does not say, or says twice, which context classes the proxy is to use. `remedy` says what to do."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class Registry:
@@ -90,7 +94,10 @@ def _parser(root: type[RootContext[Any]]) -> Parse | None:
         target = configuration_type(root)
         return None if target is None else ConfigurationParser(target).parse
     except (TypeError, NameError) as error:
-        raise RegistrationError(f"the configuration of {root.__name__} cannot be read: {error}") from error
+        raise RegistrationError(
+            f"the configuration of {root.__name__} cannot be read: {error}",
+            "name a type in RootContext[...] that can be read from JSON, such as a dataclass of plain types",
+        ) from error
 
 
 _collecting: Registry | None = None

@@ -335,3 +335,11 @@ def test_what_to_do_about_a_failed_import(tmp_path: Path, top: str, remedy: str)
     with pytest.raises(CompileError) as caught:
         in_process(filter_in(tmp_path, "pass", top))
     assert remedy in caught.value.remedy
+
+
+def test_a_configuration_of_a_type_that_json_does_not_have(tmp_path: Path) -> None:
+    file = tmp_path / "filter.py"
+    file.write_text("from pywasm_filter import RootContext\n\nclass Root(RootContext[complex]):\n    pass\n")
+    with pytest.raises(CompileError, match="the configuration of Root cannot be read: complex") as caught:
+        in_process(file)
+    assert "name a type in RootContext" in caught.value.remedy
