@@ -40,7 +40,7 @@ class Action(IntEnum):
 
 
 class FilterHeadersStatus(IntEnum):
-    """What the host does with the stream after a headers callback; Envoy's own statuses, of which `Action` is the portable part. `FilterHeadersStatus` of the ABI."""
+    """What the host does with the stream after a headers callback; Envoy's own statuses, of which `Action` is the portable part. Envoy takes CONTINUE_AND_END_STREAM for CONTINUE. `FilterHeadersStatus` of the ABI."""
 
     CONTINUE = 0
     STOP_ITERATION = 1

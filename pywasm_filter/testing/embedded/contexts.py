@@ -9,18 +9,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NoReturn, Protocol, TypeVar
 
-from pywasm_filter.sdk.abi import BufferType, MapType, Status, StreamType
+from pywasm_filter.sdk.abi import (
+    BufferType,
+    FilterDataStatus,
+    FilterHeadersStatus,
+    FilterTrailersStatus,
+    MapType,
+    Status,
+    StreamType,
+)
 from pywasm_filter.testing.embedded.buffers import BodyBuffer, ConstantBuffer, LentBuffer
 from pywasm_filter.testing.embedded.callouts import CalloutResponse, HttpCallouts
 from pywasm_filter.testing.embedded.filter_state import Declaration
-from pywasm_filter.testing.embedded.filter_status import (
-    DataStatus,
-    HeadersStatus,
-    TrailersStatus,
-    data_status,
-    headers_status,
-    trailers_status,
-)
+from pywasm_filter.testing.embedded.filter_status import data_status, headers_status, trailers_status
 from pywasm_filter.testing.embedded.grpc_calls import GrpcCallouts
 from pywasm_filter.testing.embedded.header_map import HeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply
@@ -29,13 +30,13 @@ from pywasm_filter.testing.embedded.timers import Ticker
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import HostMisuse
 
-StatusT = TypeVar("StatusT", HeadersStatus, DataStatus, TrailersStatus)
+StatusT = TypeVar("StatusT", FilterHeadersStatus, FilterDataStatus, FilterTrailersStatus)
 
 # proxy_get_status of a failed callout in Envoy: a status of the host's own, not one that the ABI lists.
 _BROKEN_CONNECTION = 11
 
 # After these Envoy keeps a pointer to the last piece of a request's body, which is gone.
-_NOT_KEPT = (DataStatus.STOP_ITERATION_AND_WATERMARK, DataStatus.STOP_ITERATION_NO_BUFFER)
+_NOT_KEPT = (FilterDataStatus.STOP_ITERATION_AND_WATERMARK, FilterDataStatus.STOP_ITERATION_NO_BUFFER)
 
 _NO_BUFFER = ConstantBuffer(b"")
 
@@ -359,66 +360,66 @@ class HttpContext(StreamContext):
 
     # --- callbacks, in the terms of the filter chain ---
 
-    def on_request_headers(self, headers: HeaderMap, end_stream: bool) -> HeadersStatus:
+    def on_request_headers(self, headers: HeaderMap, end_stream: bool) -> FilterHeadersStatus:
         """Create the context, then on_request_headers."""
         if not self.vm.failed:
             self._notify("proxy_on_context_create", self.root.context_id)
             self.created = True
         self._request_headers, self._end_of_stream = headers, end_stream
         status = self._headers("proxy_on_request_headers", headers, end_stream)
-        if status is HeadersStatus.CONTINUE:
+        if status is FilterHeadersStatus.CONTINUE:
             self._request_headers = None
         return status
 
-    def on_request_body(self, data: BodyBuffer, end_stream: bool) -> DataStatus:
+    def on_request_body(self, data: BodyBuffer, end_stream: bool) -> FilterDataStatus:
         """on_request_body; all that is held back counts."""
         self._request_body = self._stream.hold_request_body(data) if self._holding_request else data
         self._end_of_stream = end_stream
         status = self._data("proxy_on_request_body", self._request_body, end_stream)
-        self._holding_request = status is DataStatus.STOP_ITERATION_AND_BUFFER
+        self._holding_request = status is FilterDataStatus.STOP_ITERATION_AND_BUFFER
         self._request_body = None
         self._request_body_freed = end_stream and status in _NOT_KEPT
         return status
 
-    def on_request_trailers(self, trailers: HeaderMap) -> TrailersStatus:
+    def on_request_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
         """on_request_trailers."""
         self._request_trailers = trailers
         status = self._trailers("proxy_on_request_trailers", trailers)
-        if status is TrailersStatus.CONTINUE:
+        if status is FilterTrailersStatus.CONTINUE:
             self._request_trailers = None
         return status
 
-    def on_response_headers(self, headers: HeaderMap, end_stream: bool) -> HeadersStatus:
+    def on_response_headers(self, headers: HeaderMap, end_stream: bool) -> FilterHeadersStatus:
         """on_response_headers, unless the stream has failed."""
         if not self.created or self._failed:
-            return HeadersStatus.CONTINUE
+            return FilterHeadersStatus.CONTINUE
         self._response_headers, self._end_of_stream = headers, end_stream
         status = self._headers("proxy_on_response_headers", headers, end_stream)
-        if status is HeadersStatus.CONTINUE:
+        if status is FilterHeadersStatus.CONTINUE:
             self._response_headers = None
         return status
 
-    def on_response_body(self, data: BodyBuffer, end_stream: bool) -> DataStatus:
+    def on_response_body(self, data: BodyBuffer, end_stream: bool) -> FilterDataStatus:
         """on_response_body; all that is held back counts."""
         if not self.created or self._failed:
-            return DataStatus.CONTINUE
+            return FilterDataStatus.CONTINUE
         self._response_body = self._stream.hold_response_body(data) if self._holding_response else data
         self._end_of_stream = end_stream
         if self._stream.info.ended:
             # Holding it back was too much: the client has its 500, or was cut off.
-            return DataStatus.STOP_ITERATION_AND_BUFFER
+            return FilterDataStatus.STOP_ITERATION_AND_BUFFER
         status = self._data("proxy_on_response_body", self._response_body, end_stream)
-        self._holding_response = status is DataStatus.STOP_ITERATION_AND_BUFFER
+        self._holding_response = status is FilterDataStatus.STOP_ITERATION_AND_BUFFER
         self._response_body = None
         return status
 
-    def on_response_trailers(self, trailers: HeaderMap) -> TrailersStatus:
+    def on_response_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
         """on_response_trailers."""
         if not self.created or self._failed:
-            return TrailersStatus.CONTINUE
+            return FilterTrailersStatus.CONTINUE
         self._response_trailers = trailers
         status = self._trailers("proxy_on_response_trailers", trailers)
-        if status is TrailersStatus.CONTINUE:
+        if status is FilterTrailersStatus.CONTINUE:
             self._response_trailers = None
         return status
 
@@ -544,32 +545,32 @@ class HttpContext(StreamContext):
 
     # --- calls ---
 
-    def _headers(self, callback: str, headers: HeaderMap, end_stream: bool) -> HeadersStatus:
+    def _headers(self, callback: str, headers: HeaderMap, end_stream: bool) -> FilterHeadersStatus:
         allow = self.vm.settings.allow_on_headers_stop_iteration
         return self._call(
             callback,
             (len(headers), int(end_stream)),
             lambda result: headers_status(result, replied=self.vm.iteration_stopped, allow_stop_iteration=allow),
-            HeadersStatus.CONTINUE,
-            HeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK,
+            FilterHeadersStatus.CONTINUE,
+            FilterHeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK,
         )
 
-    def _data(self, callback: str, body: BodyBuffer, end_stream: bool) -> DataStatus:
+    def _data(self, callback: str, body: BodyBuffer, end_stream: bool) -> FilterDataStatus:
         return self._call(
             callback,
             (len(body), int(end_stream)),
             lambda result: data_status(result, replied=self.vm.iteration_stopped),
-            DataStatus.CONTINUE,
-            DataStatus.STOP_ITERATION_NO_BUFFER,
+            FilterDataStatus.CONTINUE,
+            FilterDataStatus.STOP_ITERATION_NO_BUFFER,
         )
 
-    def _trailers(self, callback: str, trailers: HeaderMap) -> TrailersStatus:
+    def _trailers(self, callback: str, trailers: HeaderMap) -> FilterTrailersStatus:
         return self._call(
             callback,
             (len(trailers),),
             lambda result: trailers_status(result, replied=self.vm.iteration_stopped),
-            TrailersStatus.CONTINUE,
-            TrailersStatus.STOP_ITERATION,
+            FilterTrailersStatus.CONTINUE,
+            FilterTrailersStatus.STOP_ITERATION,
         )
 
     def _call(

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
+from pywasm_filter.sdk.abi import FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus
 from pywasm_filter.testing.embedded.buffers import BodyBuffer
-from pywasm_filter.testing.embedded.filter_status import DataStatus, HeadersStatus, TrailersStatus
 from pywasm_filter.testing.embedded.header_map import HeaderMap
 from pywasm_filter.testing.errors import HostMisuse
 
@@ -22,15 +22,15 @@ HeadersT = TypeVar("HeadersT", bound=HeaderMap)
 class Filter(Protocol[HeadersT_contra]):
     """The plugin's callbacks of one direction."""
 
-    def on_headers(self, headers: HeadersT_contra, end_stream: bool) -> HeadersStatus:
+    def on_headers(self, headers: HeadersT_contra, end_stream: bool) -> FilterHeadersStatus:
         """The headers."""
         ...
 
-    def on_body(self, data: BodyBuffer, end_stream: bool) -> DataStatus:
+    def on_body(self, data: BodyBuffer, end_stream: bool) -> FilterDataStatus:
         """A frame of the body."""
         ...
 
-    def on_trailers(self, trailers: HeaderMap) -> TrailersStatus:
+    def on_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
         """The trailers."""
         ...
 
@@ -66,9 +66,9 @@ class Iteration(Enum):
 _STOPPED_ALL = (Iteration.STOPPED_ALL_BUFFER, Iteration.STOPPED_ALL_WATERMARK)
 
 _AFTER_HEADERS = {
-    HeadersStatus.STOP_ITERATION: Iteration.STOPPED,
-    HeadersStatus.STOP_ALL_ITERATION_AND_BUFFER: Iteration.STOPPED_ALL_BUFFER,
-    HeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK: Iteration.STOPPED_ALL_WATERMARK,
+    FilterHeadersStatus.STOP_ITERATION: Iteration.STOPPED,
+    FilterHeadersStatus.STOP_ALL_ITERATION_AND_BUFFER: Iteration.STOPPED_ALL_BUFFER,
+    FilterHeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK: Iteration.STOPPED_ALL_WATERMARK,
 }
 
 
@@ -221,8 +221,8 @@ class FilterChain(Generic[HeadersT]):
         if new_trailers is not None and not self.aborted:
             self._trailers_to_sink(new_trailers)
 
-    def _goes_on_after_data(self, status: DataStatus, data: BodyBuffer) -> bool:
-        if status is DataStatus.CONTINUE:
+    def _goes_on_after_data(self, status: FilterDataStatus, data: BodyBuffer) -> bool:
+        if status is FilterDataStatus.CONTINUE:
             if self.iteration is Iteration.CONTINUE:
                 return True
             self._hold(data)
@@ -230,8 +230,8 @@ class FilterChain(Generic[HeadersT]):
             return False
         self.iteration = Iteration.STOPPED
         self.paused_by = f"on_{self.name}_body"
-        if status is not DataStatus.STOP_ITERATION_NO_BUFFER:
-            self._streaming = status is DataStatus.STOP_ITERATION_AND_WATERMARK
+        if status is not FilterDataStatus.STOP_ITERATION_NO_BUFFER:
+            self._streaming = status is FilterDataStatus.STOP_ITERATION_AND_WATERMARK
             self._hold(data)
         elif self._source_ended and self.trailers is None and self._held is None:
             # So that a later resume ends the message.
@@ -249,7 +249,7 @@ class FilterChain(Generic[HeadersT]):
         self._filter_ended = True
         if self.aborted:
             self._when_aborted()
-        elif status is TrailersStatus.STOP_ITERATION:
+        elif status is FilterTrailersStatus.STOP_ITERATION:
             self.iteration = Iteration.STOPPED
             self.paused_by = f"on_{self.name}_trailers"
         elif self.iteration is Iteration.STOPPED:

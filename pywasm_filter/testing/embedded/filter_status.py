@@ -2,55 +2,29 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from pywasm_filter.sdk.abi import FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus
 
 
-class HeadersStatus(IntEnum):
-    """After on_request_headers and on_response_headers."""
-
-    CONTINUE = 0
-    STOP_ITERATION = 1
-    CONTINUE_AND_END_STREAM = 2
-    STOP_ALL_ITERATION_AND_BUFFER = 3
-    STOP_ALL_ITERATION_AND_WATERMARK = 4
-
-
-class DataStatus(IntEnum):
-    """After on_request_body and on_response_body."""
-
-    CONTINUE = 0
-    STOP_ITERATION_AND_BUFFER = 1
-    STOP_ITERATION_AND_WATERMARK = 2
-    STOP_ITERATION_NO_BUFFER = 3
-
-
-class TrailersStatus(IntEnum):
-    """After on_request_trailers and on_response_trailers."""
-
-    CONTINUE = 0
-    STOP_ITERATION = 1
-
-
-def headers_status(result: int, *, replied: bool, allow_stop_iteration: bool) -> HeadersStatus:
+def headers_status(result: int, *, replied: bool, allow_stop_iteration: bool) -> FilterHeadersStatus:
     """`replied`: a local response was sent from the callback. `allow_stop_iteration`: the plugin's setting."""
-    if replied or result > HeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK:
-        return HeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK
-    if result == HeadersStatus.STOP_ITERATION and not allow_stop_iteration:
-        return HeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK
-    if result == HeadersStatus.CONTINUE_AND_END_STREAM:
-        return HeadersStatus.CONTINUE  # Envoy does not support it
-    return HeadersStatus(result)
+    if replied or result > FilterHeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK:
+        return FilterHeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK
+    if result == FilterHeadersStatus.STOP_ITERATION and not allow_stop_iteration:
+        return FilterHeadersStatus.STOP_ALL_ITERATION_AND_WATERMARK
+    if result == FilterHeadersStatus.CONTINUE_AND_END_STREAM:
+        return FilterHeadersStatus.CONTINUE  # Envoy does not support it
+    return FilterHeadersStatus(result)
 
 
-def data_status(result: int, *, replied: bool) -> DataStatus:
+def data_status(result: int, *, replied: bool) -> FilterDataStatus:
     """`replied`: a local response was sent from the callback."""
-    if replied or result > DataStatus.STOP_ITERATION_NO_BUFFER:
-        return DataStatus.STOP_ITERATION_NO_BUFFER
-    return DataStatus(result)
+    if replied or result > FilterDataStatus.STOP_ITERATION_NO_BUFFER:
+        return FilterDataStatus.STOP_ITERATION_NO_BUFFER
+    return FilterDataStatus(result)
 
 
-def trailers_status(result: int, *, replied: bool) -> TrailersStatus:
+def trailers_status(result: int, *, replied: bool) -> FilterTrailersStatus:
     """`replied`: a local response was sent from the callback."""
-    if replied or result > TrailersStatus.STOP_ITERATION:
-        return TrailersStatus.STOP_ITERATION
-    return TrailersStatus(result)
+    if replied or result > FilterTrailersStatus.STOP_ITERATION:
+        return FilterTrailersStatus.STOP_ITERATION
+    return FilterTrailersStatus(result)

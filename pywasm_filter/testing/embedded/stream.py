@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pywasm_filter.sdk.abi import FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus
 from pywasm_filter.testing.embedded.buffers import BodyBuffer
 from pywasm_filter.testing.embedded.contexts import HttpContext, RootContext
 from pywasm_filter.testing.embedded.endpoints import Client, Router
 from pywasm_filter.testing.embedded.filter_chain import FilterChain
-from pywasm_filter.testing.embedded.filter_status import DataStatus, HeadersStatus, TrailersStatus
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply, reply_message
 from pywasm_filter.testing.embedded.routing import find_route
@@ -228,28 +228,28 @@ class HttpStream:
 class _RequestFilter:
     context: HttpContext | None
 
-    def on_headers(self, headers: RequestHeaderMap, end_stream: bool) -> HeadersStatus:
-        return self.context.on_request_headers(headers, end_stream) if self.context else HeadersStatus.CONTINUE
+    def on_headers(self, headers: RequestHeaderMap, end_stream: bool) -> FilterHeadersStatus:
+        return self.context.on_request_headers(headers, end_stream) if self.context else FilterHeadersStatus.CONTINUE
 
-    def on_body(self, data: BodyBuffer, end_stream: bool) -> DataStatus:
-        return self.context.on_request_body(data, end_stream) if self.context else DataStatus.CONTINUE
+    def on_body(self, data: BodyBuffer, end_stream: bool) -> FilterDataStatus:
+        return self.context.on_request_body(data, end_stream) if self.context else FilterDataStatus.CONTINUE
 
-    def on_trailers(self, trailers: HeaderMap) -> TrailersStatus:
-        return self.context.on_request_trailers(trailers) if self.context else TrailersStatus.CONTINUE
+    def on_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
+        return self.context.on_request_trailers(trailers) if self.context else FilterTrailersStatus.CONTINUE
 
 
 @dataclass(frozen=True)
 class _ResponseFilter:
     context: HttpContext | None
 
-    def on_headers(self, headers: ResponseHeaderMap, end_stream: bool) -> HeadersStatus:
-        return self.context.on_response_headers(headers, end_stream) if self.context else HeadersStatus.CONTINUE
+    def on_headers(self, headers: ResponseHeaderMap, end_stream: bool) -> FilterHeadersStatus:
+        return self.context.on_response_headers(headers, end_stream) if self.context else FilterHeadersStatus.CONTINUE
 
-    def on_body(self, data: BodyBuffer, end_stream: bool) -> DataStatus:
-        return self.context.on_response_body(data, end_stream) if self.context else DataStatus.CONTINUE
+    def on_body(self, data: BodyBuffer, end_stream: bool) -> FilterDataStatus:
+        return self.context.on_response_body(data, end_stream) if self.context else FilterDataStatus.CONTINUE
 
-    def on_trailers(self, trailers: HeaderMap) -> TrailersStatus:
-        return self.context.on_response_trailers(trailers) if self.context else TrailersStatus.CONTINUE
+    def on_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
+        return self.context.on_response_trailers(trailers) if self.context else FilterTrailersStatus.CONTINUE
 
 
 def _nothing() -> None:
