@@ -17,11 +17,12 @@ Parse: TypeAlias = Callable[[bytes], object]
 
 
 class RegistrationError(Exception):
-    """The module does not say, or says twice, which context classes the proxy is to use. `remedy` says what to do."""
+    """The module does not say, or says twice, which context classes the proxy is to use."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy
+        """What to do about it; empty where that depends on the place."""
 
 
 class Registry:
