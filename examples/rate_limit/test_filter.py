@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from examples.rate_limit.filter import SECOND, Limit, network
+from pywasm_filter import Status
 from pywasm_filter.build import cached_build
 from pywasm_filter.testing import PluginConfigurationError, Proxy
+from pywasm_filter.testing.embedded.shared import SharedData
 from pywasm_filter.testing.envoy import EnvoyProcess, EnvoySettings, request
 from pywasm_filter.testing.pytest_plugin import MakeProxy
 
@@ -89,6 +91,21 @@ def test_memory_is_bounded_and_who_has_spent_most_is_remembered(proxy: Proxy) ->
 def test_any_key_will_do(proxy: Proxy) -> None:
     for value in (b"\xff\xfe", b"", b"x" * 5000):
         assert proxy.get("/", headers={"x-api-key": value}).response.status in (200, 429)
+
+
+@pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])
+def test_both_are_counted_when_another_vm_comes_between(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = SharedData.set
+    rivals = [True]
+
+    def write_second(self: SharedData, name: bytes, value: bytes, cas: int) -> Status:
+        if rivals and rivals.pop():
+            write(self, name, value, cas)  # the other VM has had the same request, and was faster
+        return write(self, name, value, cas)
+
+    monkeypatch.setattr(SharedData, "set", write_second)
+    assert statuses(proxy, key(), 2) == [200, 429]
+    assert rivals == []
 
 
 @pytest.mark.pywasm(hosts=["envoy"])
