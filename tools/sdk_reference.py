@@ -40,16 +40,18 @@ class Subject:
 SUBJECTS = (
     Subject(
         "Contexts",
-        "What a filter derives its classes from. Callbacks do nothing unless they are overridden.",
+        "What a filter derives its classes from. Callbacks do nothing unless they are overridden. "
+        "[Failures](../failures.md) tells what becomes of exceptions in them.",
         ("contexts", "http_context", "stream_context", "registry"),
     ),
     Subject("Messages", "What `self.request` and `self.response` consist of.", ("messages", "headers", "body")),
     Subject(
         "Callouts",
-        "What `http_call`, `grpc_call` and `grpc_stream` of a [`Context`](#context) lead to.",
+        "What `http_call`, `grpc_call` and `grpc_stream` of a [`Context`](#context) lead to. "
+        "[Async callbacks](../async.md) shows how they are used.",
         ("callouts", "grpc"),
     ),
-    Subject("Async and time", "Coroutines that the proxy runs, and its clock.", ("tasks", "timers")),
+    Subject("Async and time", "See [Async callbacks](../async.md).", ("tasks", "timers")),
     Subject("Shared state", "Between the VMs of a proxy, and between plugins.", ("shared_data", "shared_queue")),
     Subject("Metric types", "See [Metrics](../metrics.md).", ("metrics",)),
     Subject(
@@ -62,7 +64,7 @@ SUBJECTS = (
     Subject(
         "Configuration",
         "`class Root(RootContext[Settings])` has the plugin's configuration parsed and checked: see "
-        "[`RootContext`](#rootcontext).",
+        "[Configuration](../configuration.md).",
         (),
         ("ConfigurationError",),
     ),

@@ -33,7 +33,10 @@ class CalloutTimeout(CalloutError):  # noqa: N818 - reads as what happened
 
 
 class CalloutFailed(CalloutError):  # noqa: N818
-    """No answer can come: an unknown cluster, no healthy host, a connection that is refused or reset."""
+    """No answer can come: an unknown cluster, no healthy host, a connection that is refused or reset.
+
+    Also an answer that has begun and is broken off, or not complete in time.
+    """
 
 
 class HttpResponse:

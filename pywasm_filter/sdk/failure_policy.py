@@ -24,7 +24,7 @@ class FailurePolicy(Enum):
     """Answer 500; where the response has begun, reset the stream. A TCP connection is closed."""
 
     FAIL_OPEN = "fail_open"
-    """Let the stream pass, without any further callback of this filter."""
+    """Let the stream pass, without any further callback of this filter but those of its end, such as `on_log`."""
 
     TRAP = "trap"
     """Trap the VM: the proxy handles it by its own policy, and all streams of this VM fail with it."""

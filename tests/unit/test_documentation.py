@@ -74,6 +74,102 @@ def test_the_guide_to_tcp_runs(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=tests.count("def test_"))
 
 
+CHAPTERS = {
+    "docs/async.md": [
+        "",
+        """
+@pytest.mark.pywasm(clusters=["translate"])
+def test_it_runs(proxy):
+    proxy.clusters["translate"] = lambda request: Response(200, body=request.body.upper())
+    exchange = proxy.post("/", body=[b"two ", b"chunks"])
+    assert exchange.upstream_request.body == b"TWO CHUNKS"
+""",
+        """
+@pytest.mark.pywasm(clusters=["users", "quotas"])
+def test_it_runs(proxy):
+    proxy.clusters["users"] = Response(200, body=b"ada")
+    proxy.clusters["quotas"] = Delay(0.05, Response(200, body=b"7"))
+    headers = proxy.get("/").upstream_request.headers
+    assert (headers["x-user"], headers["x-quota"]) == ("ada", "7")
+    for useless in (NoAnswer(), Reset()):
+        proxy.clusters["quotas"] = useless
+        assert "x-user" not in proxy.get("/").upstream_request.headers
+""",
+        """
+@pytest.mark.pywasm(clusters=["flags"])
+def test_it_runs(proxy):
+    proxy.clusters["flags"] = Response(200, body=b"blue")
+    assert proxy.get("/").upstream_request.headers["x-flags"] == ""
+    proxy.clock.advance(5.5)
+    assert proxy.get("/").upstream_request.headers["x-flags"] == "blue"
+    proxy.clusters["flags"] = Refuse()
+    proxy.clock.advance(5.5)
+    assert proxy.get("/").upstream_request.headers["x-flags"] == "blue"
+""",
+        """
+@pytest.mark.pywasm(grpc_clusters=["authz"])
+def test_it_runs(proxy):
+    def authz(request):
+        if request.message == b"/closed":
+            return GrpcReply(status=7, status_message="closed")
+        return GrpcReply(messages=[b"reader", b"writer"]) if request.method == "Roles" else GrpcReply(b"yes")
+
+    proxy.grpc["authz"] = authz
+    assert proxy.get("/open").upstream_request.headers.getall("x-role") == ["reader", "writer"]
+    assert proxy.get("/closed").response.status == 403
+    proxy.grpc["authz"] = Refuse()
+    assert proxy.get("/open").response.status == 503
+""",
+        """
+@pytest.mark.pywasm(clusters=["auth"])
+def test_it_runs(proxy):
+    assert proxy.get("/").reached_upstream
+    proxy.clusters["auth"] = Response(401)
+    assert proxy.get("/").response.status == 403
+    proxy.clusters["auth"] = Refuse()
+    assert proxy.get("/").response.status == 503
+""",
+    ],
+    "docs/failures.md": [
+        "",
+        """
+def test_it_runs(proxy):
+    assert proxy.get("/", headers={"x-account": "35"}).upstream_request.headers["x-shard"] == "3"
+    assert proxy.get("/", headers={"x-account": "me"}).response.body == b"x-account is a number"
+    assert proxy.get("/").reached_upstream
+""",
+    ],
+}
+"""Pages with several filters: for each, a test beside those that follow it on the page."""
+
+
+def write_chapters(directory: Path, page: str) -> int:
+    """Each filter of a page, with its tests, in a directory of its own. Returns the number of tests."""
+    extra = iter(CHAPTERS[page])
+    tests = 0
+    chapter = directory
+    for number, source in enumerate(blocks(page)):
+        if "def test_" in source:
+            chapter.joinpath(f"test_block_{number}.py").write_text(source, encoding="utf-8")
+            tests += source.count("def test_")
+            continue
+        chapter = directory / f"chapter_{number}"
+        chapter.mkdir()
+        chapter.joinpath("filter.py").write_text(source, encoding="utf-8")
+        if test := next(extra):
+            test = f"import pytest\nfrom pywasm_filter.testing import *\n{test}"
+            chapter.joinpath(f"test_chapter_{number}.py").write_text(test, encoding="utf-8")
+            tests += test.count("def test_")
+    assert next(extra, None) is None
+    return tests
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_the_filters_of_a_page_run(pytester: pytest.Pytester, page: str) -> None:
+    tests = write_chapters(pytester.path, page)
+    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=tests)
+
+
 @pytest.mark.parametrize(
     "page",
     [
