@@ -114,6 +114,21 @@ def test_a_test_may_be_limited_to_hosts(plain_pytester: pytest.Pytester) -> None
     assert not any("envoy" in line for line in result.outlines)
 
 
+def test_a_test_for_other_hosts_says_why_it_does_not_run(plain_pytester: pytest.Pytester) -> None:
+    plain_pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.pywasm(hosts=["wasmtime", "envoy"])
+        def test_steps(proxy):
+            raise AssertionError("it ran")
+        """
+    )
+    result = plain_pytester.runpytest("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*runs on wasmtime, envoy only; chosen: inprocess"])
+
+
 def test_an_unknown_host_is_a_usage_error(plain_pytester: pytest.Pytester) -> None:
     result = plain_pytester.runpytest("--pywasm-host=nginx")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
