@@ -357,7 +357,7 @@ class Vm:
             result = stream.on_request_metadata(num_elements)
             if result is Action.CONTINUE:
                 return _CONTINUE
-            return self._http_status(stream, result, FilterMetadataStatus, "on_request_metadata", True)
+            return stream_status(result, FilterMetadataStatus, "on_request_metadata")
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
             return self._http_failed(stream, error, "on_request_metadata", True)
 
@@ -413,7 +413,7 @@ class Vm:
             result = stream.on_response_metadata(num_elements)
             if result is Action.CONTINUE:
                 return _CONTINUE
-            return self._http_status(stream, result, FilterMetadataStatus, "on_response_metadata", False)
+            return stream_status(result, FilterMetadataStatus, "on_response_metadata")
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
             return self._http_failed(stream, error, "on_response_metadata", False)
 

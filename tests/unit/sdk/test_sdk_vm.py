@@ -15,6 +15,7 @@ from proxy_wasm_abi import load
 from pywasm_filter import (
     Action,
     FailurePolicy,
+    FilterMetadataStatus,
     HttpContext,
     LogLevel,
     RegistrationError,
@@ -182,6 +183,40 @@ def test_no_exception_leaves_a_callback(
     assert len(recorder.calls) == seen, "a failed stream's author is not called again"
     vm.proxy_on_log(2)
     assert recorder.calls[-1] == ("on_log",)
+
+
+@pytest.mark.parametrize("direction", ["request", "response"])
+def test_a_metadata_callback_cannot_wait(host: "ScriptedHost", direction: str) -> None:
+    async def wait(self: HttpContext[RootContext], num_elements: int) -> Action:
+        raise AssertionError("it is not run")
+
+    class WaitingRoot(RootContext):
+        http_context = type("Waiting", (HttpContext,), {f"on_{direction}_metadata": wait})
+
+    vm = vm_with(WaitingRoot)
+    vm.proxy_on_context_create(2, 1)
+    assert getattr(vm, f"proxy_on_{direction}_metadata")(2, 1) == Action.PAUSE
+    assert f"TypeError: on_{direction}_metadata cannot be async: proxies cannot resume it" in host.logged[0][1]
+
+
+def test_metadata_says_nothing_about_a_pause(host: "ScriptedHost") -> None:
+    """A request that was paused before stays so: FAIL_OPEN resumes it."""
+
+    class Patient(HttpContext[RootContext]):
+        def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+            return Action.PAUSE
+
+        def on_request_metadata(self, num_elements: int) -> FilterMetadataStatus:
+            return FilterMetadataStatus.CONTINUE
+
+    class PatientRoot(RootContext):
+        http_context = Patient
+
+    vm = vm_with(PatientRoot)
+    vm.proxy_on_context_create(2, 1)
+    assert vm.proxy_on_request_headers(2, 1, 0) == Action.PAUSE
+    assert vm.proxy_on_request_metadata(2, 1) == 0
+    assert vm._https[2]._request_paused
 
 
 def test_fail_open_lets_the_stream_pass(host: "ScriptedHost", recorder: type[Recorder]) -> None:
