@@ -24,8 +24,9 @@ class Body:
     """What the host holds of a message's body in `on_request_body` or `on_response_body`.
 
     That is the part that has just arrived, or, when the callback before returned PAUSE, all that has arrived since.
-    It reads and writes through the host at each access and holds no copy. Editing a body does not touch the
-    content-length header: remove it in the headers callback, then the message is sent chunked.
+    After an await in an async callback it is all that the host holds by then. It reads and writes through the host
+    at each access and holds no copy. Editing a body does not touch the content-length header: remove it in the
+    headers callback, then the message is sent chunked.
     """
 
     __slots__ = ("_type",)
@@ -34,7 +35,7 @@ class Body:
         self._type = int(buffer_type)
 
     def __len__(self) -> int:
-        """Size in bytes; 0 outside of the body callbacks. ABI: proxy_get_buffer_status."""
+        """Size in bytes; 0 where the host lends no body. ABI: proxy_get_buffer_status."""
         status, size, _ = hostcalls.current.proxy_get_buffer_status(self._type)
         if status == 0:
             return size
