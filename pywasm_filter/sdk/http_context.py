@@ -95,7 +95,10 @@ class HttpContext(Context, Generic[RootT]):
         return Action.CONTINUE
 
     def on_request_trailers(self, num_trailers: int) -> TrailersResult:
-        """Request trailers have arrived. ABI: proxy_on_request_trailers."""
+        """Request trailers have arrived. The body can be changed here only if PAUSE has held it.
+
+        ABI: proxy_on_request_trailers.
+        """
         return Action.CONTINUE
 
     def on_request_metadata(self, num_elements: int) -> MetadataResult:
@@ -114,7 +117,10 @@ class HttpContext(Context, Generic[RootT]):
         return Action.CONTINUE
 
     def on_response_trailers(self, num_trailers: int) -> TrailersResult:
-        """Response trailers have arrived. ABI: proxy_on_response_trailers."""
+        """Response trailers have arrived. The body can be changed here only if PAUSE has held it.
+
+        ABI: proxy_on_response_trailers.
+        """
         return Action.CONTINUE
 
     def on_response_metadata(self, num_elements: int) -> MetadataResult:
