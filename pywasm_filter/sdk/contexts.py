@@ -289,7 +289,7 @@ class RootContext(Context, Generic[ConfigT]):
         return None
 
     def on_foreign_function(self, function_id: int, arguments: bytes) -> None:
-        """A foreign function of the host calls back. ABI: proxy_on_foreign_function."""
+        """A foreign function of the host calls back; none of Envoy's own does. ABI: proxy_on_foreign_function."""
 
     def on_exception(self, error: BaseException, context: Context) -> FailurePolicy:
         """An exception has left a callback or a task of `context`, and has been logged: say what happens next.

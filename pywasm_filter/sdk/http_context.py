@@ -44,7 +44,7 @@ TrailersResult: TypeAlias = Action | FilterTrailersStatus | Coroutine[Any, Any, 
 """What a trailers callback returns."""
 
 MetadataResult: TypeAlias = Action | FilterMetadataStatus
-"""What a metadata callback returns; it cannot wait."""
+"""What a metadata callback returns, which Envoy ignores; it cannot wait."""
 
 
 class HttpContext(Context, Generic[RootT]):
@@ -102,7 +102,11 @@ class HttpContext(Context, Generic[RootT]):
         return Action.CONTINUE
 
     def on_request_metadata(self, num_elements: int) -> MetadataResult:
-        """HTTP/2 metadata has arrived from downstream. ABI: proxy_on_request_metadata."""
+        """HTTP/2 metadata has arrived from downstream; `num_elements` counts its names.
+
+        The proxy needs `allow_metadata: true` for it. The metadata itself cannot be read, and what is returned has no
+        effect: neither direction pauses. ABI: proxy_on_request_metadata.
+        """
         return Action.CONTINUE
 
     def on_response_headers(self, num_headers: int, end_of_stream: bool) -> HeadersResult:
@@ -124,7 +128,7 @@ class HttpContext(Context, Generic[RootT]):
         return Action.CONTINUE
 
     def on_response_metadata(self, num_elements: int) -> MetadataResult:
-        """HTTP/2 metadata has arrived from upstream. ABI: proxy_on_response_metadata."""
+        """HTTP/2 metadata has arrived from upstream; see `on_request_metadata`. ABI: proxy_on_response_metadata."""
         return Action.CONTINUE
 
     def send_local_response(

@@ -148,6 +148,25 @@ def test_all_callbacks_of_a_stream_arrive(host: "ScriptedHost", recorder: type[R
     assert len(recorder.calls) == 10
 
 
+def test_a_metadata_callback_cannot_pause(host: "ScriptedHost") -> None:
+    class Metadata(HttpContext[RootContext]):
+        def on_request_metadata(self, num_elements: int) -> Action:
+            return Action.PAUSE
+
+        def on_response_metadata(self, num_elements: int) -> Action:
+            raise ValueError("boom")
+
+    class Open(RootContext):
+        http_context = Metadata
+        failure_policy = FailurePolicy.FAIL_OPEN
+
+    vm = vm_with(Open)
+    vm.proxy_on_context_create(2, 1)
+    assert vm.proxy_on_request_metadata(2, 1) == Action.PAUSE
+    assert vm.proxy_on_response_metadata(2, 1) == Action.CONTINUE
+    assert host.continued == [], "there is nothing to let pass"
+
+
 CALLS: list[Callable[[Vm], int]] = [
     lambda vm: vm.proxy_on_request_headers(2, 1, 0),
     lambda vm: vm.proxy_on_request_body(2, 1, 0),
