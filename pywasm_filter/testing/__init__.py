@@ -15,6 +15,7 @@ from pywasm_filter.testing.connection import Connection
 from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
     AttributesNotSupported,
+    CallBackNotSupported,
     ContentLengthMismatch,
     ForeignFunctionNotInstalled,
     GuestLoadError,
@@ -44,6 +45,7 @@ from pywasm_filter.testing.settings import AttributeValue, PluginSettings, Route
 __all__ = [
     "AttributeValue",
     "AttributesNotSupported",
+    "CallBackNotSupported",
     "Callout",
     "Clock",
     "ClusterAnswer",

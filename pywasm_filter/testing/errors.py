@@ -85,5 +85,9 @@ class StepwiseNotSupported(ProxyTestError):  # noqa: N818
     """This proxy cannot be driven step by step."""
 
 
+class CallBackNotSupported(ProxyTestError):  # noqa: N818
+    """This proxy has no foreign function that calls back."""
+
+
 class AttributesNotSupported(ProxyTestError):  # noqa: N818
     """A test sets attributes of a proxy that has its own."""

@@ -10,7 +10,7 @@ from typing import Self
 from pywasm_filter.testing.clock import Clock
 from pywasm_filter.testing.clusters import Callout, Clusters
 from pywasm_filter.testing.connection import Connection, TcpUpstream
-from pywasm_filter.testing.errors import StepwiseNotSupported
+from pywasm_filter.testing.errors import CallBackNotSupported, StepwiseNotSupported
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.grpc import GrpcCallRecord, GrpcServices
 from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
@@ -116,6 +116,16 @@ class Proxy(ABC):
             "@pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
         )
 
+    def call_back_foreign_function(self, function_id: int, arguments: bytes = b"") -> None:
+        """Call the plugin back as a foreign function of a proxy's own could: on_foreign_function runs now.
+
+        Raises CallBackNotSupported in a real Envoy, none of whose functions does it.
+        """
+        raise CallBackNotSupported(
+            f"{type(self).__name__}: no foreign function of Envoy's calls a plugin back; limit the test to the "
+            "embedded proxy with @pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
+        )
+
     def request(
         self,
         method: str,
@@ -212,6 +222,14 @@ class Stream(ABC):
         """Send the request's trailers, which end it."""
 
     @abstractmethod
+    def send_metadata(self, metadata: HeadersInput) -> None:
+        """Send a frame of HTTP/2 metadata: on_request_metadata gets the number of its names.
+
+        It waits while the filter has stopped everything. As in Envoy, an empty one goes unnoticed, and what comes after
+        the request's end is dropped.
+        """
+
+    @abstractmethod
     def respond(self, response: Response) -> None:
         """Answer from the upstream, the whole response at once."""
 
@@ -226,6 +244,14 @@ class Stream(ABC):
     @abstractmethod
     def respond_trailers(self, trailers: HeadersInput) -> None:
         """Send the upstream's trailers, which end its answer."""
+
+    @abstractmethod
+    def respond_metadata(self, metadata: HeadersInput) -> None:
+        """Send a frame of HTTP/2 metadata from the upstream: on_response_metadata gets the number of its names.
+
+        It may come before the answer's headers; the filter sees it after them. Raises ValueError when the upstream has
+        no request yet.
+        """
 
     @abstractmethod
     def abort(self) -> None:

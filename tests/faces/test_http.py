@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from pywasm_filter.testing import (
+    CallBackNotSupported,
     Delay,
-    EmbeddedProxy,
     Exchange,
     NoAnswer,
     Partial,
@@ -295,7 +295,17 @@ def test_foreign_functions(proxy: Proxy) -> None:
 
 @pytest.mark.pywasm(filter=FILTER, root_id="foreign", hosts=["inprocess", "wasmtime"])
 def test_a_foreign_function_calls_back(proxy: Proxy) -> None:
-    assert isinstance(proxy, EmbeddedProxy)
-    proxy.call_back_foreign_function(7, b"some\xff")
-    proxy.call_back_foreign_function(8, b"")
-    assert logged(proxy) == ["foreign function 7 b'some\\xff'", "foreign function 8 b''"]
+    proxy.call_back_foreign_function(7, b"\0any \xff")
+    proxy.call_back_foreign_function(0xFFFF_FFFF)
+    assert logged(proxy) == [
+        "foreign function 7 b'\\x00any \\xff'",
+        "foreign function 4294967295 b''",
+    ]
+    with pytest.raises(ValueError, match="unsigned 32-bit number, not -1"):
+        proxy.call_back_foreign_function(-1)
+
+
+@pytest.mark.pywasm(filter=FILTER, root_id="foreign", hosts=["envoy"])
+def test_no_foreign_function_of_envoy_calls_back(proxy: Proxy) -> None:
+    with pytest.raises(CallBackNotSupported, match="limit the test to the embedded proxy"):
+        proxy.call_back_foreign_function(7, b"arguments")

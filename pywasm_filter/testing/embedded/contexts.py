@@ -13,6 +13,7 @@ from pywasm_filter.sdk.abi import (
     BufferType,
     FilterDataStatus,
     FilterHeadersStatus,
+    FilterMetadataStatus,
     FilterTrailersStatus,
     MapType,
     Status,
@@ -30,7 +31,7 @@ from pywasm_filter.testing.embedded.timers import Ticker
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import HostMisuse
 
-StatusT = TypeVar("StatusT", FilterHeadersStatus, FilterDataStatus, FilterTrailersStatus)
+StatusT = TypeVar("StatusT", FilterHeadersStatus, FilterDataStatus, FilterTrailersStatus, FilterMetadataStatus)
 
 # proxy_get_status of a failed callout in Envoy: a status of the host's own, not one that the ABI lists.
 _BROKEN_CONNECTION = 11
@@ -200,7 +201,9 @@ class RootContext(Context):
                 return self._grpc_metadata.get(map_type)
 
     def buffer(self, buffer_type: BufferType) -> LentBuffer | None:
-        """A buffer; the plugin's configuration while it is being configured."""
+        """A buffer; the plugin's configuration while it is being configured, a foreign function's arguments while it
+        calls back.
+        """
         if buffer_type is BufferType.PLUGIN_CONFIGURATION and self._configuring:
             return ConstantBuffer(self._configuration)
         if buffer_type is BufferType.FOREIGN_FUNCTION_ARGUMENTS:
@@ -389,6 +392,10 @@ class HttpContext(StreamContext):
             self._request_trailers = None
         return status
 
+    def on_request_metadata(self, num_elements: int) -> None:
+        """on_request_metadata."""
+        self._metadata("proxy_on_request_metadata", num_elements)
+
     def on_response_headers(self, headers: HeaderMap, end_stream: bool) -> FilterHeadersStatus:
         """on_response_headers, unless the stream has failed."""
         if not self.created or self._failed:
@@ -422,6 +429,11 @@ class HttpContext(StreamContext):
         if status is FilterTrailersStatus.CONTINUE:
             self._response_trailers = None
         return status
+
+    def on_response_metadata(self, num_elements: int) -> None:
+        """on_response_metadata, unless the stream has failed."""
+        if self.created and not self._failed:
+            self._metadata("proxy_on_response_metadata", num_elements)
 
     def end(self) -> None:
         """on_log, on_done, on_delete: Envoy's order. The context is gone afterwards."""
@@ -572,6 +584,11 @@ class HttpContext(StreamContext):
             FilterTrailersStatus.CONTINUE,
             FilterTrailersStatus.STOP_ITERATION,
         )
+
+    def _metadata(self, callback: str, num_elements: int) -> None:
+        """Envoy goes on whatever the callback returns, and even when the VM is dead: `_call` has answered then."""
+        go_on = FilterMetadataStatus.CONTINUE
+        self._call(callback, (num_elements,), lambda result: go_on, go_on, go_on)
 
     def _call(
         self,

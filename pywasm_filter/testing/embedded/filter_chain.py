@@ -34,6 +34,10 @@ class Filter(Protocol[HeadersT_contra]):
         """The trailers."""
         ...
 
+    def on_metadata(self, num_elements: int) -> None:
+        """HTTP/2 metadata, which a filter cannot hold back."""
+        ...
+
 
 class Sink(Protocol[HeadersT_contra]):
     """What lies behind the filter."""
@@ -114,6 +118,7 @@ class FilterChain(Generic[HeadersT]):
         self._filter_ended = False
         self._resume_at_filter = False
         self._waiting: list[tuple[BodyBuffer, bool] | HeaderMap] = []
+        self._waiting_metadata: list[int] = []
 
     # --- from the source ---
 
@@ -130,8 +135,12 @@ class FilterChain(Generic[HeadersT]):
         elif status in _AFTER_HEADERS:
             self.iteration = _AFTER_HEADERS[status]
             self.paused_by = f"on_{self.name}_headers"
+            self._metadata_to_filter()
         else:
-            self._headers_to_sink(headers, end_stream)
+            self._continue_headers()
+            self._metadata_to_filter()
+            if not self.aborted:
+                self._sink.take_headers(headers, end_stream)
 
     def receive_body(self, data: BodyBuffer, end_stream: bool) -> None:
         """A frame of the body has arrived. It waits while the source is blocked."""
@@ -150,6 +159,13 @@ class FilterChain(Generic[HeadersT]):
         self._source_ended = True
         self._trailers_to_filter(trailers)
 
+    def receive_metadata(self, num_elements: int) -> None:
+        """HTTP/2 metadata has arrived. It waits for the headers, and while nothing reaches the filter."""
+        if not self._source_ended:
+            self._waiting_metadata.append(num_elements)
+            if self.headers is not None:
+                self._metadata_to_filter()
+
     # --- from the filter ---
 
     def resume(self) -> None:
@@ -166,6 +182,7 @@ class FilterChain(Generic[HeadersT]):
         self.iteration = Iteration.CONTINUE
         if not self._headers_continued:
             self._headers_to_sink(self.headers, self._source_ended and self._held is None and self.trailers is None)
+        self._metadata_to_filter()
         had_trailers = self.trailers
         if self._held is not None and not self.aborted:
             self._resume_data(self._held, self._source_ended and had_trailers is None)
@@ -257,14 +274,25 @@ class FilterChain(Generic[HeadersT]):
         else:
             self._trailers_to_sink(trailers)
 
+    def _metadata_to_filter(self) -> None:
+        while self._waiting_metadata and not self.aborted and self.iteration not in _STOPPED_ALL:
+            self.calling = f"on_{self.name}_metadata"
+            self._filter.on_metadata(self._waiting_metadata.pop(0))
+            self.calling = ""
+            if self.aborted:
+                self._when_aborted()
+
     def _headers_to_sink(self, headers: HeadersT, end_stream: bool) -> None:
+        self._continue_headers()
+        self._sink.take_headers(headers, end_stream)
+
+    def _continue_headers(self) -> None:
         if self._headers_continued:
             raise HostMisuse(
                 f"continue_{self.name}() was called in on_{self.name}_headers, which then returned CONTINUE: Envoy "
                 f"sends the {self.name} twice. Return CONTINUE without the call, or PAUSE and continue later"
             )
         self._headers_continued = True
-        self._sink.take_headers(headers, end_stream)
 
     def _trailers_to_sink(self, trailers: HeaderMap) -> None:
         if self._trailers_continued:

@@ -135,13 +135,12 @@ class EmbeddedProxy(Proxy):
         connection.accept()
         return connection
 
-    def call_back_foreign_function(self, function_id: int, arguments: bytes) -> None:
-        """Call `on_foreign_function` of the root context, as a host with foreign functions of its own does.
-
-        Envoy has none that call back. Raises what the test must see, as `request` does.
-        """
+    def call_back_foreign_function(self, function_id: int, arguments: bytes = b"") -> None:
+        """Call the plugin back from a foreign function."""
+        if not 0 <= function_id < 1 << 32:
+            raise ValueError(f"the id of a foreign function is an unsigned 32-bit number, not {function_id}")
         self._plugin.root.on_foreign_function(function_id, arguments)
-        self._run_due()
+        self._settle()
 
     def close(self) -> None:
         """Break off the TCP connections and end the plugin: on_done and on_delete of its root context."""
@@ -211,6 +210,12 @@ class EmbeddedStream(Stream):
         self._stream.receive_request_trailers(HeaderMap(Headers(trailers).raw))
         self._settle()
 
+    def send_metadata(self, metadata: HeadersInput) -> None:
+        """Send a frame of HTTP/2 metadata."""
+        if count := _element_count(metadata):
+            self._stream.receive_request_metadata(count)
+        self._settle()
+
     def respond(self, response: Response) -> None:
         """Answer from the upstream, the whole response at once."""
         request = self._stream.upstream_request
@@ -242,6 +247,13 @@ class EmbeddedStream(Stream):
     def respond_trailers(self, trailers: HeadersInput) -> None:
         """Send the upstream's trailers."""
         self._stream.receive_response_trailers(HeaderMap(Headers(trailers).raw))
+        self._settle()
+
+    def respond_metadata(self, metadata: HeadersInput) -> None:
+        """Send a frame of HTTP/2 metadata from the upstream."""
+        self._require_upstream()
+        if count := _element_count(metadata):
+            self._stream.receive_response_metadata(count)
         self._settle()
 
     def abort(self) -> None:
@@ -297,15 +309,23 @@ class EmbeddedStream(Stream):
         )
 
     def _respond_headers(self, status: int, headers: list[Pair], *, end_stream: bool) -> None:
+        self._require_upstream()
+        self._stream.receive_response_headers(ResponseHeaderMap([(b":status", b"%d" % status), *headers]), end_stream)
+
+    def _require_upstream(self) -> None:
         if not self._stream.upstream_request:
             raise ValueError("the upstream cannot answer: the request's headers have not passed the filter yet")
-        self._stream.receive_response_headers(ResponseHeaderMap([(b":status", b"%d" % status), *headers]), end_stream)
 
     def _settle(self) -> None:
         """End a step: what is due by now happens."""
         self._plugin.raise_fault()
         self._plugin.events.run_due()
         self._plugin.raise_fault()
+
+
+def _element_count(metadata: HeadersInput) -> int:
+    """How many elements Envoy keeps: the first of each name. A frame without any goes unnoticed."""
+    return len({name for name, _ in Headers(metadata).raw})
 
 
 def _request_map(request: Request) -> RequestHeaderMap:

@@ -59,6 +59,10 @@ class HttpStream:
         """The request's trailers."""
         self.request_chain.receive_trailers(trailers)
 
+    def receive_request_metadata(self, num_elements: int) -> None:
+        """HTTP/2 metadata from the client."""
+        self.request_chain.receive_metadata(num_elements)
+
     def abort(self) -> None:
         """The client is gone."""
         self._reset()
@@ -84,6 +88,10 @@ class HttpStream:
         """The upstream's trailers."""
         self._note_upstream_end(True)
         self.response_chain.receive_trailers(trailers)
+
+    def receive_response_metadata(self, num_elements: int) -> None:
+        """HTTP/2 metadata from the upstream."""
+        self.response_chain.receive_metadata(num_elements)
 
     def _note_upstream_end(self, end_stream: bool) -> None:
         if end_stream:
@@ -237,6 +245,10 @@ class _RequestFilter:
     def on_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
         return self.context.on_request_trailers(trailers) if self.context else FilterTrailersStatus.CONTINUE
 
+    def on_metadata(self, num_elements: int) -> None:
+        if self.context:
+            self.context.on_request_metadata(num_elements)
+
 
 @dataclass(frozen=True)
 class _ResponseFilter:
@@ -250,6 +262,10 @@ class _ResponseFilter:
 
     def on_trailers(self, trailers: HeaderMap) -> FilterTrailersStatus:
         return self.context.on_response_trailers(trailers) if self.context else FilterTrailersStatus.CONTINUE
+
+    def on_metadata(self, num_elements: int) -> None:
+        if self.context:
+            self.context.on_response_metadata(num_elements)
 
 
 def _nothing() -> None:

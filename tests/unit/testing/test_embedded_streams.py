@@ -38,9 +38,11 @@ ALL_CALLBACKS = [
     "request_headers",
     "request_body",
     "request_trailers",
+    "request_metadata",
     "response_headers",
     "response_body",
     "response_trailers",
+    "response_metadata",
     "log",
     "done",
     "delete",
@@ -827,6 +829,98 @@ def test_a_client_that_goes_away() -> None:
     assert stream.exchange.reset
     assert script.trace[-3:] == ["log()", "done()", "delete()"]
     assert script.trace.count("log()") == 1
+
+
+def frames(script: Script) -> list[str]:
+    """The callbacks of requests and responses."""
+    return [entry for entry in script.trace if entry.startswith(("request", "response"))]
+
+
+def test_metadata() -> None:
+    script = Script(request_metadata=pause, response_metadata=pause)
+    stream = script.proxy().open("POST", "/")
+    stream.send_metadata({"a": "1", "b": "2"})
+    stream.send_metadata([("c", "1"), ("c", "2")])
+    stream.send_metadata({})
+    assert not stream.request_paused
+    stream.send_body(b"x", end_stream=True)
+    stream.send_metadata({"late": "1"})
+    stream.respond_metadata({"early": "1"})
+    stream.respond_headers(200)
+    stream.respond_metadata({"d": "1", "e": "2", "f": "3"})
+    assert not stream.response_paused
+    stream.respond_body(b"y", end_stream=True)
+    stream.respond_metadata({"late": "1"})
+    assert frames(script) == [
+        "request_headers(5, 0)",
+        "request_metadata(2)",
+        "request_metadata(1)",
+        "request_body(1, 1)",
+        "response_headers(1, 0)",
+        "response_metadata(1)",
+        "response_metadata(3)",
+        "response_body(1, 1)",
+    ]
+    assert stream.exchange.response.body == b"y"
+
+
+def test_metadata_waits_while_everything_is_stopped() -> None:
+    def stop(host: Hostcalls, context_id: int, *_: int) -> int:
+        if context_id == first_id:
+            return PAUSE
+        assert host.proxy_set_effective_context(first_id) == Status.OK
+        assert host.proxy_continue_stream(StreamType.HTTP_REQUEST) == Status.OK
+        return CONTINUE
+
+    first_id = 2
+    script = Script(request_headers=stop)
+    proxy = script.proxy()
+    first = proxy.open("POST", "/")
+    first.send_metadata({"a": "1"})
+    first.send_body(b"x")
+    first.send_metadata({"a": "1", "b": "2"})
+    with pytest.raises(ValueError, match="have not passed the filter yet"):
+        first.respond_metadata({"c": "1"})
+    assert frames(script) == ["request_headers(5, 0)"]
+    proxy.open("POST", "/")
+    assert frames(script)[2:] == ["request_metadata(1)", "request_metadata(2)", "request_body(1, 0)"]
+
+
+def test_metadata_when_the_headers_alone_are_stopped() -> None:
+    script = Script(request_headers=pause)
+    stream = script.proxy(allow_on_headers_stop_iteration=True).open("POST", "/")
+    stream.send_metadata({"a": "1"})
+    assert stream.request_paused
+    assert frames(script) == ["request_headers(5, 0)", "request_metadata(1)"]
+
+
+def test_a_local_response_to_metadata() -> None:
+    script = Script(request_metadata=lambda host, *_: reply(host))
+    stream = script.proxy().open("POST", "/")
+    stream.send_metadata({"a": "1"})
+    stream.send_metadata({"b": "1"})
+    assert (stream.ended, stream.exchange.response.status) == (True, 403)
+    assert script.trace.count("request_metadata(1)") == 1
+
+
+def test_a_local_response_to_metadata_that_preceded_the_response() -> None:
+    script = Script(response_metadata=lambda host, *_: reply(host))
+    stream = script.proxy().open("GET", "/", end_stream=True)
+    stream.respond_metadata({"a": "1"})
+    stream.respond_headers(200, end_stream=True)
+    assert (stream.ended, stream.exchange.response.status) == (True, 403)
+
+
+@pytest.mark.parametrize("callback", ["request_metadata", "response_metadata"])
+def test_a_trap_in_a_metadata_callback_is_a_503(callback: str) -> None:
+    script = Script(**{callback: trap})
+    stream = script.proxy().open("POST", "/")
+    stream.send_metadata({"a": "1"})
+    if not stream.ended:
+        stream.respond_metadata({"a": "1"})
+        stream.respond_headers(200)
+    assert (stream.ended, stream.exchange.response.status) == (True, 503)
+    assert script.trace[-1] == f"{callback}(1)"
 
 
 def test_two_streams_at_once() -> None:
