@@ -109,6 +109,47 @@ class MessagesRoot(RootContext):
 register_root_context(MessagesRoot, "messages")
 
 
+# --- HTTP/2 metadata ---
+
+
+class Metadata(HttpContext["MetadataRoot"]):
+    async def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+        log(LogLevel.INFO, "request headers")
+        self.path = self.request.path
+        if self.path == "/hold":
+            await self.sleep(0.1)
+        return Action.CONTINUE
+
+    def on_request_metadata(self, num_elements: int) -> Action:
+        log(LogLevel.INFO, f"request metadata {num_elements}")
+        if self.path == "/answer":
+            self.send_local_response(418, body="short")
+        return Action.PAUSE  # in vain
+
+    def on_request_body(self, body_size: int, end_of_stream: bool) -> Action:
+        log(LogLevel.INFO, f"request body {body_size} {end_of_stream}")
+        return Action.CONTINUE
+
+    def on_response_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+        log(LogLevel.INFO, "response headers")
+        return Action.CONTINUE
+
+    def on_response_metadata(self, num_elements: int) -> Action:
+        log(LogLevel.INFO, f"response metadata {num_elements}")
+        return Action.PAUSE
+
+    def on_response_body(self, body_size: int, end_of_stream: bool) -> Action:
+        log(LogLevel.INFO, f"response body {body_size} {end_of_stream}")
+        return Action.CONTINUE
+
+
+class MetadataRoot(RootContext):
+    http_context = Metadata
+
+
+register_root_context(MetadataRoot, "metadata")
+
+
 # --- HTTP callouts ---
 
 

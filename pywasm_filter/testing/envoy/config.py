@@ -76,7 +76,10 @@ class EnvoySettings:
     routes: Sequence[Route] = ()
     """Where requests go, the first that fits; all to the upstream when there are none, and what fits none."""
     routed_clusters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    """Further HTTP/1.1 clusters for routes: name to port on 127.0.0.1."""
+    """Further clusters for routes: name to port on 127.0.0.1."""
+    http2: bool = False
+    """Whether the clusters behind the proxy speak HTTP/2, and METADATA frames pass both ways. The listener takes HTTP/2
+    (with prior knowledge) in any case."""
     background_roots: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     """Further root ids of the module and their configurations, as bootstrap extensions: in each thread they share the
     VM of the filter."""
@@ -178,6 +181,7 @@ def _connection_manager(settings: EnvoySettings) -> JSON:
         "stat_prefix": STAT_PREFIX,
         # Without it Envoy drops HTTP/1.1 trailers, and the trailers callbacks never come.
         "http_protocol_options": {"enable_trailers": True},
+        **(_HTTP_2_WITH_METADATA if settings.http2 else {}),
         # A random x-request-id makes no two exchanges alike.
         "generate_request_id": False,
         "route_config": {
@@ -284,6 +288,7 @@ def _bytes_value(value: bytes) -> JSON:
 # As for the listener: without it the trailers end here.
 _HTTP_1: JSON = {"http_protocol_options": {"enable_trailers": True}}
 _HTTP_2: JSON = {"http2_protocol_options": {}}
+_HTTP_2_WITH_METADATA: JSON = {"http2_protocol_options": {"allow_metadata": True}}
 
 
 def _cluster(name: str, port: int, protocol: JSON) -> JSON:
@@ -307,7 +312,7 @@ def _cluster(name: str, port: int, protocol: JSON) -> JSON:
 def _routed_cluster(settings: EnvoySettings, name: str, port: int) -> JSON:
     endpoint = {"endpoint": {"address": _loopback(port)}, **_metadata(settings, "host")}
     return {
-        **_cluster(name, port, _HTTP_1),
+        **_cluster(name, port, _HTTP_2_WITH_METADATA if settings.http2 else _HTTP_1),
         **_metadata(settings, "cluster"),
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }

@@ -54,6 +54,7 @@ def listener(**changes: Any) -> Any:
         *[pytest.param({"failure_policy": policy}, id=policy.value) for policy in FailurePolicy],
         pytest.param({"protocol": "tcp", "buffer_limit_bytes": 1}, id="tcp"),
         pytest.param({"clusters": {"auth": 8001, "rates": 8002}}, id="clusters"),
+        pytest.param({"http2": True, "clusters": {"auth": 8001}}, id="http2"),
         pytest.param({"background_roots": {"a": b"", "b": b"\xff"}}, id="background-roots"),
         pytest.param({"grpc_clusters": {"authz": 8001}}, id="grpc-clusters"),
     ],
@@ -82,6 +83,7 @@ def test_configurations_are_passed_as_bytes(value: bytes) -> None:
 def test_what_is_not_asked_for_is_left_to_envoy() -> None:
     assert "per_connection_buffer_limit_bytes" not in listener()
     assert "configuration" not in plugin()
+    assert "http2_protocol_options" not in connection_manager()
     assert plugin()["vm_config"].keys() == {"vm_id", "runtime", "code"}
 
 
