@@ -23,6 +23,7 @@ from pywasm_filter import (
     CalloutError,
     GrpcError,
     GrpcStatus,
+    GrpcStream,
     HttpContext,
     RootContext,
     register_root_context,
@@ -114,21 +115,23 @@ class GrpcCalloutRoot(RootContext[Settings]):
 
     async def watch(self) -> None:
         """Keep `suspended` up to date, for as long as there is a proxy."""
-        pause = 0.0
         while True:
-            await self.sleep(pause)  # at first as well: while it is being configured, a proxy does not send yet
-            pause = self.config.watch_again.total_seconds()
             try:
-                stream = self.grpc_stream(self.config.cluster, SERVICE, "WatchSuspended")
-                try:
-                    stream.send(b"", end_stream=True)
-                    async for message in stream:
-                        clients = [value for number, value in fields(message) if number == 1]
-                        self.suspended = frozenset(client for client in clients if isinstance(client, bytes))
-                finally:
-                    stream.cancel()
+                await self.follow(self.grpc_stream(self.config.cluster, SERVICE, "WatchSuspended"))
             except (CalloutError, ValueError) as error:
                 logger.warning("news of suspended clients fail to come: %s", error)
+            await self.sleep(self.config.watch_again.total_seconds())
+
+    async def follow(self, stream: GrpcStream) -> None:
+        """Take the news of a stream, until it ends."""
+        stream.send(b"", end_stream=True)
+        async for message in stream:
+            try:
+                clients = [value for number, value in fields(message) if number == 1]
+            except ValueError:
+                stream.cancel()
+                raise
+            self.suspended = frozenset(client for client in clients if isinstance(client, bytes))
 
 
 def text(value: str) -> bytes:
