@@ -51,6 +51,9 @@ class Context:
     _scope: Scope | None = None
     """What is under way; in the class until a context has something."""
 
+    _over: bool = False
+    """The host is done with it: nothing can be answered or resumed any more."""
+
     def __init__(self, context_id: int) -> None:
         self.context_id = context_id
 

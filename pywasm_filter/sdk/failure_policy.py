@@ -82,7 +82,9 @@ class FailureHandler:
         """An exception left a task of a context, and nobody awaits the task. Handled as one of a callback's."""
         root = context._plugin()
         where = f"a task of {type(context).__name__}"
-        if context is root:
+        if context._over or context.context_id in self.failed:
+            self.report(where, error)
+        elif context is root:
             self.root_failed(root, where, error)
         elif self.stream_failed(context, where, error) == _CONTINUE:
             context._let_pass()

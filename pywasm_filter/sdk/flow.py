@@ -59,22 +59,32 @@ class Flow:
         self._attach()
         self._stream._enter_scope(task)
         task._when_done(lambda: self._ended(task, statuses, callback))
+        if self._stream.context_id in self._failures.failed:  # one of its tasks has just failed
+            task.cancel()
+            return HOLD if self._replaced() else _CONTINUE
         return _SUSPENDED[statuses]
 
     def hold_data(self, size: int, end_of_stream: bool) -> int:
         """Data has arrived; `size` counts all that the host holds. Returns what to answer."""
         self._data = (size, end_of_stream)
+        self._attach()
         return HOLD
 
     def hold_trailers(self, num_trailers: int) -> int:
         """Trailers have arrived. Returns what to answer."""
         self._trailers = num_trailers
+        self._attach()
         return HOLD
 
     def _ended(self, task: Task[object], statuses: type[IntEnum], callback: str) -> None:
         self._suspended = False
-        if task.cancelled():  # the stream has ended, or failed
+        where = f"{type(self._stream).__name__}.{callback}"
+        if task._cancellations:  # the stream has ended, or failed
             self._detach()
+            if task._error is not None and not task.cancelled():
+                self._failures.report(where, task._error)
+            if not self._stream._over:
+                self._pass_own_answer()
             return
         try:
             status = stream_status(task.result(), statuses, callback)
@@ -85,18 +95,18 @@ class Flow:
             status = self._show_what_came(status)
         except BaseException as error:  # noqa: BLE001 - nothing may leave a callback
             self._detach()
-            where = f"{type(self._stream).__name__}.{callback}"
             if self._failures.stream_failed(self._stream, where, error) == _CONTINUE:
                 self._stream._let_pass()
+            self._pass_own_answer()
             return
         if not self._suspended:
             self._detach()
-            if status == _CONTINUE:
+            if status == _CONTINUE and not self._replaced():
                 self._resume()
 
     def _show_what_came(self, status: int) -> int:
         """Hand what was held to its callbacks, unless one of these waits in turn. Returns the last one's status."""
-        while not self._suspended and (self._data is not None or self._trailers is not None):
+        while not (self._suspended or self._replaced()) and (self._data is not None or self._trailers is not None):
             statuses: type[IntEnum]
             if self._data is not None:
                 (size, end_of_stream), self._data = self._data, None
@@ -117,6 +127,13 @@ class Flow:
     def _call_trailers(self, num_trailers: int) -> tuple[object, type[IntEnum], str]:
         raise NotImplementedError
 
+    def _replaced(self) -> bool:
+        """Whether an answer of the filter's has taken the place of this direction."""
+        return False
+
+    def _pass_own_answer(self) -> None:
+        """Let the response go on if it is the filter's own answer: there will be no other."""
+
     def _attach(self) -> None:
         raise NotImplementedError
 
@@ -124,6 +141,7 @@ class Flow:
         raise NotImplementedError
 
     def _resume(self) -> None:
+        """Let it go on, unless the author has done so."""
         raise NotImplementedError
 
 
@@ -140,6 +158,9 @@ class RequestFlow(Flow):
     def _call_trailers(self, num_trailers: int) -> tuple[object, type[IntEnum], str]:
         return self._http.on_request_trailers(num_trailers), FilterTrailersStatus, "on_request_trailers"
 
+    def _replaced(self) -> bool:
+        return self._http._answered
+
     def _attach(self) -> None:
         self._http._request_flow = self
         self._http._request_paused = True
@@ -148,7 +169,7 @@ class RequestFlow(Flow):
         self._http._request_flow = None
 
     def _resume(self) -> None:
-        if not self._http._answered:
+        if self._http._request_paused:
             self._http.continue_request()
 
 
@@ -166,6 +187,13 @@ class ResponseFlow(Flow):
     def _call_trailers(self, num_trailers: int) -> tuple[object, type[IntEnum], str]:
         return self._http.on_response_trailers(num_trailers), FilterTrailersStatus, "on_response_trailers"
 
+    def _replaced(self) -> bool:
+        return self._http._answered and not self._is_the_filters
+
+    def _pass_own_answer(self) -> None:
+        if self._is_the_filters:
+            self._resume()
+
     def _attach(self) -> None:
         self._http._response_flow = self
         self._http._response_paused = True
@@ -174,8 +202,7 @@ class ResponseFlow(Flow):
         self._http._response_flow = None
 
     def _resume(self) -> None:
-        # An answer that was sent meanwhile has taken the place of this response.
-        if self._is_the_filters or not self._http._answered:
+        if self._http._response_paused:
             self._http.continue_response()
 
 
@@ -197,7 +224,8 @@ class DownstreamFlow(Flow):
         self._connection._downstream_flow = None
 
     def _resume(self) -> None:
-        self._connection.continue_downstream()
+        if self._connection._downstream_paused:
+            self._connection.continue_downstream()
 
 
 def start_async_http(

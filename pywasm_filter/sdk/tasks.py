@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from pywasm_filter.sdk.exceptions import HostError
+
 if TYPE_CHECKING:
     from pywasm_filter.sdk.contexts import Context
 
@@ -95,7 +97,7 @@ class Task(Future[T]):
     It belongs to a context and is cancelled when that ends; whenever it goes on, hostcalls act for that context.
     """
 
-    __slots__ = ("_awaited", "_cancellations", "_coroutine", "_failed_early", "_owner", "_thrown")
+    __slots__ = ("_awaited", "_cancellations", "_coroutine", "_failed_early", "_owner", "_stepping", "_thrown")
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], owner: Context) -> None:
         super().__init__()
@@ -104,6 +106,7 @@ class Task(Future[T]):
         self._awaited: Future[Any] | None = None
         self._thrown: BaseException | None = None
         self._cancellations = 0
+        self._stepping = False
         self._failed_early: list[Task[Any]] = []
 
     def cancel(self) -> None:
@@ -112,7 +115,7 @@ class Task(Future[T]):
             return
         self._cancellations += 1
         self._thrown = CancelledError()
-        if _running is not self:
+        if not self._stepping:
             self._stop_waiting()
             self._step()
 
@@ -146,10 +149,12 @@ class Task(Future[T]):
         """Run until the next await of something that is not there, or to the end."""
         global _running
         previous, _running = _running, self
+        self._stepping = True
         try:
             while not self._done and self._awaited is None:
                 self._advance()
         finally:
+            self._stepping = False
             _running = previous
         while self._failed_early:
             self._failed_early.pop()._report_unobserved()
@@ -172,7 +177,7 @@ class Task(Future[T]):
             # It catches CancelledError and goes on, again and again. Closing it raises what says so.
             try:
                 self._coroutine.close()
-            except RuntimeError as error:
+            except BaseException as error:  # noqa: BLE001 - it may raise anything else, too
                 self._complete(None, error)
             else:
                 self._complete(None, CancelledError())
@@ -197,8 +202,13 @@ def run_ready() -> None:
     """Let all tasks go on whose awaited results have come, each acting for its own context."""
     while _ready:
         task = _ready.pop(0)
-        if not task._done:
+        if task._done:
+            continue
+        try:
             task._owner.make_effective()
+        except HostError:  # its context is gone
+            task.cancel()
+        else:
             task._step()
 
 
@@ -283,8 +293,9 @@ async def gather(*awaitables: Awaitable[Any]) -> tuple[Any, ...]:
     owner = running_task()._owner
     futures: list[Future[Any]] = []
     try:
-        for awaitable in awaitables:
-            futures.append(as_future(awaitable, owner))
+        for index, awaitable in enumerate(awaitables):
+            same = next(place for place, other in enumerate(awaitables) if other is awaitable)
+            futures.append(futures[same] if same < index else as_future(awaitable, owner))
         await _all_of(futures)
         return tuple([future.result() for future in futures])
     except GeneratorExit:  # there is no proxy any more

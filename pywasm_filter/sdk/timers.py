@@ -34,16 +34,15 @@ def current_time_ns() -> int:
 
 def milliseconds(seconds: float, what: str) -> int:
     """Seconds as the whole milliseconds that hostcalls take, rounded up. Raises ValueError outside of 0 to 49 days."""
-    count = -int(-seconds * 1000 // 1) if seconds == seconds else -1
-    if not 0 <= count <= _LONGEST_TICK:
+    if not 0 <= seconds <= _LONGEST_TICK / 1000:
         raise ValueError(f"{what} is a number of seconds from 0 to {_LONGEST_TICK // 1000}, not {seconds!r}")
-    return count
+    return min(-int(-seconds * 1000 // 1), _LONGEST_TICK)
 
 
 class Timers:
     """The timers of one root context. The host's tick is set to whatever is due first."""
 
-    __slots__ = ("_author_due", "_author_period", "_cancelled", "_host_period", "_number", "_sleepers")
+    __slots__ = ("_author_due", "_author_period", "_cancelled", "_host_period", "_latest", "_number", "_sleepers")
 
     def __init__(self) -> None:
         self._sleepers: list[tuple[int, int, Future[None]]] = []
@@ -52,20 +51,21 @@ class Timers:
         self._author_period = 0
         self._author_due = 0
         self._host_period = 0
+        self._latest = 0
 
     def __len__(self) -> int:
         return len(self._sleepers)
 
     def set_author_period(self, period: int) -> None:
         """The author's tick, in milliseconds; 0 stops it."""
-        now = current_time_ns()
+        now = self._now()
         self._author_period = period
         self._author_due = now + period * _PER_MILLISECOND
         self._set_host_period(self._next(now))
 
     def start(self, duration: int) -> Future[None]:
         """A future that completes in `duration` nanoseconds."""
-        now = current_time_ns()
+        now = self._now()
         timer: Future[None] = Future()
         timer._when_done(lambda: self._drop(timer))
         self._number += 1
@@ -75,7 +75,7 @@ class Timers:
 
     def tick(self) -> bool:
         """Complete what is due. True when the author's own tick is due."""
-        now = current_time_ns()
+        now = self._now()
         while self._sleepers and self._sleepers[0][0] <= now + _SLACK:
             timer = heappop(self._sleepers)[2]
             if timer.cancelled():
@@ -98,7 +98,17 @@ class Timers:
             self._sleepers = [entry for entry in self._sleepers if not entry[2].cancelled()]
             heapify(self._sleepers)
             self._cancelled = 0
-            self._set_host_period(self._next(current_time_ns()))
+            self._set_host_period(self._next(self._now()))
+
+    def _now(self) -> int:
+        """The host's clock; when it was set back, all that is due moves with it."""
+        now = current_time_ns()
+        back = self._latest - now
+        if back > 0:
+            self._author_due -= back
+            self._sleepers = [(due - back, number, timer) for due, number, timer in self._sleepers]
+        self._latest = now
+        return now
 
     def _next(self, now: int) -> int:
         """Milliseconds until something is due; 0 when nothing is."""

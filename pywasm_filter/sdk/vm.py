@@ -164,7 +164,8 @@ class Vm:
         context = self._context(context_id)
         if context is None:
             return 1
-        self._end_tasks(context)
+        if context_id not in self._roots:  # a root context may finish its work before it ends
+            self._end_tasks(context)
         try:
             return success(context.on_done(), "on_done")
         except BaseException as error:  # noqa: BLE001
@@ -176,7 +177,8 @@ class Vm:
         context = self._context(context_id)
         if context is None:
             return
-        self._end_tasks(context)
+        if context_id not in self._roots:
+            self._end_tasks(context)
         try:
             context.on_log()
         except BaseException as error:  # noqa: BLE001
@@ -193,13 +195,16 @@ class Vm:
         if context is None:
             return
         self._failed.discard(context_id)
+        self._end_tasks(context)
         try:
-            if context._scope is not None:
-                context._end_scope()
             context.on_delete()
-            run_ready()  # what waited for its tasks
         except BaseException as error:  # noqa: BLE001
             self._failures.report(_where(context, "on_delete"), error)
+        self._end_tasks(context)  # what on_delete has begun
+        try:
+            run_ready()  # what waited for its tasks
+        except BaseException as error:  # noqa: BLE001
+            self._failures.report("a task", error)
         finish_lines()
 
     # --- the root context ---
@@ -212,9 +217,12 @@ class Vm:
         try:
             if root._timers().tick():
                 self._background(root, root.on_tick(), "on_tick")
-            run_ready()
         except BaseException as error:  # noqa: BLE001
             self._failures.root_failed(root, _where(root, "on_tick"), error)
+        try:
+            run_ready()
+        except BaseException as error:  # noqa: BLE001
+            self._failures.root_failed(root, "a task", error)
 
     def proxy_on_queue_ready(self, context_id: int, queue_id: int) -> None:
         """A queue has an item."""
@@ -430,7 +438,7 @@ class Vm:
                 return _CONTINUE
             return self._network_status(stream, result, "on_new_connection")
         except BaseException as error:  # noqa: BLE001
-            return self._failures.stream_failed(stream, _where(stream, "on_new_connection"), error)
+            return self._connection_failed(stream, error, "on_new_connection", True)
 
     def proxy_on_downstream_data(self, context_id: int, size: int, end_of_stream: int) -> int:
         """TCP data from downstream."""
@@ -445,7 +453,7 @@ class Vm:
                 return _CONTINUE
             return self._network_status(stream, result, "on_downstream_data")
         except BaseException as error:  # noqa: BLE001
-            return self._failures.stream_failed(stream, _where(stream, "on_downstream_data"), error)
+            return self._connection_failed(stream, error, "on_downstream_data", True)
 
     def proxy_on_upstream_data(self, context_id: int, size: int, end_of_stream: int) -> int:
         """TCP data from upstream."""
@@ -458,7 +466,7 @@ class Vm:
                 return _CONTINUE
             return stream_status(result, FilterStatus, "on_upstream_data")
         except BaseException as error:  # noqa: BLE001
-            return self._failures.stream_failed(stream, _where(stream, "on_upstream_data"), error)
+            return self._connection_failed(stream, error, "on_upstream_data", False)
 
     def proxy_on_downstream_connection_close(self, context_id: int, peer_type: int) -> None:
         """The downstream connection is closed."""
@@ -497,6 +505,7 @@ class Vm:
 
     def _http_failed(self, stream: HttpContext[Any], error: BaseException, callback: str, request: bool) -> int:
         """What to answer after an exception."""
+        is_own_answer = not request and stream._answered  # nothing else can take its place
         status = self._failures.stream_failed(stream, _where(stream, callback), error)
         if status == _CONTINUE and stream._scope is not None:
             if request:
@@ -504,6 +513,17 @@ class Vm:
             else:
                 stream._response_paused = False
             stream._let_pass()  # the other direction may wait for a coroutine that is no more
+        return _CONTINUE if is_own_answer else status
+
+    def _connection_failed(
+        self, stream: StreamContext[Any], error: BaseException, callback: str, downstream: bool
+    ) -> int:
+        """What to answer after an exception."""
+        status = self._failures.stream_failed(stream, _where(stream, callback), error)
+        if status == _CONTINUE and stream._scope is not None:
+            if downstream:
+                stream._downstream_paused = False
+            stream._let_pass()  # what comes from the client may wait for a coroutine that is no more
         return status
 
     def _network_status(self, stream: StreamContext[Any], result: object, callback: str) -> int:
@@ -571,31 +591,38 @@ class Vm:
         return unknown
 
     def _create_http(self, context_id: int, root: RootContext[Any]) -> None:
+        stream: HttpContext[Any] | None = None
         try:
             stream = root.create_http_context(context_id)
             if stream is not None:
                 _check_http(stream, context_id, root)
                 stream.on_context_create()
         except BaseException as error:  # noqa: BLE001
+            if isinstance(stream, Context):
+                self._end_tasks(stream)
             # A local response is possible only from the first callback of the stream on.
             stream = _BrokenHttpContext(context_id, root, error)
         if stream is not None:
             self._https[context_id] = stream
 
     def _create_connection(self, context_id: int, root: RootContext[Any]) -> None:
+        stream: StreamContext[Any] | None = None
         try:
             stream = root.create_stream_context(context_id)
             if stream is not None:
                 _check_connection(stream, context_id, root)
                 stream.on_context_create()
         except BaseException as error:  # noqa: BLE001
+            if isinstance(stream, Context):
+                self._end_tasks(stream)
             stream = _BrokenStreamContext(context_id, root, error)
         if stream is not None:
             self._connections[context_id] = stream
 
     def _end_tasks(self, context: Context) -> None:
-        """Cancel what a stream has under way. A root context ends with on_delete: it may finish its work before."""
-        if context._scope is None or isinstance(context, RootContext):
+        """Cancel what a context has under way: the host is done with it."""
+        context._over = True
+        if context._scope is None:
             return
         try:
             context._end_scope()
