@@ -22,7 +22,11 @@ from pywasm_filter.sdk.vm import CALLBACKS
 _ASYNC = "async"
 """Stands for the keyword: no identifier can be called that."""
 
-_BEGINS_CALLOUT = frozenset({_ASYNC, "start_http_call", "start_grpc_call"})
+_BEGINS_CALLOUT = frozenset(
+    {_ASYNC, "start_http_call", "start_grpc_call", "create_task"}
+    # Coroutines of the SDK's, and what has an end of its own, need no `async` of the author's.
+    | {"http_call", "grpc_call", "grpc_stream", "sleep", "gather", "wait_for"}
+)
 
 _GATES = {
     "start_async_http": _BEGINS_CALLOUT,
@@ -30,7 +34,7 @@ _GATES = {
     "_end_scope": _BEGINS_CALLOUT,
     "_let_pass": _BEGINS_CALLOUT,
     "run_ready": _BEGINS_CALLOUT,
-    "create_task": _BEGINS_CALLOUT | {"create_task"},
+    "create_task": _BEGINS_CALLOUT,
     "close_downstream": frozenset({"StreamContext", "close_downstream"}),
     # They make no hostcalls, and have much in common names.
     "ConfigurationParser": frozenset({"ConfigurationParser"}),
@@ -52,6 +56,9 @@ _FIRST_OF_STREAM = {"proxy_on_request_headers": "HttpContext", "proxy_on_new_con
 
 _AT_END = frozenset({"proxy_on_done", "proxy_on_log"})
 """What is under way in a stream ends before the author's on_log and on_done, if there is anything."""
+
+_HELD = {"proxy_on_request_trailers": "on_request_body", "proxy_on_response_trailers": "on_response_body"}
+"""Where a body waits for a coroutine, a module without the callback for what comes next would let it go on."""
 
 _ANSWERS = {
     "proxy_on_tick": {"proxy_set_tick_period_milliseconds"},
@@ -106,6 +113,8 @@ def _exports(callback: str, authors: Set[str], hostcalls: Set[str]) -> bool:
     if callback in _ALWAYS:
         return True
     if callback in _AT_END and authors & _BEGINS_CALLOUT:
+        return True
+    if authors & _BEGINS_CALLOUT and _HELD.get(callback, "") in authors:
         return True
     if not hostcalls.isdisjoint(_ANSWERS.get(callback, ())):
         return True
@@ -216,8 +225,10 @@ def _identifiers(module: ast.Module) -> frozenset[str]:
                 found.add(node.arg or "")
             case ast.alias():
                 found |= {*node.name.split("."), node.asname or ""}
+            case ast.MatchClass():
+                found.update(node.kwd_attrs)
             case ast.Constant() if isinstance(node.value, str):
-                found.add(node.value)
+                found.update(node.value.split("."))  # as attrgetter has them
             case ast.FunctionDef() | ast.ClassDef():
                 found.add(node.name)
             case ast.AsyncFunctionDef():

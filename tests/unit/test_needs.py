@@ -114,6 +114,29 @@ def test_async_code_needs_what_wakes_it(tmp_path: Path, call: str, hostcalls: se
     assert set(exported) == {*BEGINNING, *END, "proxy_on_request_headers", *callbacks}
 
 
+@pytest.mark.parametrize("call", ["create_task(self.http_call('a', 'GET', '/'))", "grpc_stream('a', 's', 'm')"])
+def test_what_is_begun_without_async_needs_what_ends_it(tmp_path: Path, call: str) -> None:
+    source = f"class F(HttpContext):\n def on_request_headers(self, n, e):\n  self.{call}"
+    found, exported = needs_of(tmp_path, source)
+    assert {"proxy_set_effective_context", "proxy_continue_stream"} <= found
+    assert ("proxy_grpc_cancel" in found) == ("grpc" in call)
+    assert set(END) <= set(exported)
+
+
+@pytest.mark.parametrize("direction", ["request", "response"])
+def test_a_body_that_waits_is_not_passed_by_its_trailers(tmp_path: Path, direction: str) -> None:
+    trailers = f"proxy_on_{direction}_trailers"
+    waits = f"class F(HttpContext):\n async def on_{direction}_body(self, n, e):\n  await self.sleep(1)"
+    assert trailers in needs_of(tmp_path, waits)[1]
+    assert trailers not in needs_of(tmp_path, ASYNC + "sleep")[1]
+    assert trailers not in needs_of(tmp_path, f"class F(HttpContext):\n def on_{direction}_body(self, n, e): pass")[1]
+
+
+@pytest.mark.parametrize("source", ["match x:\n case HeaderMap(byte_size=n): pass", "attrgetter('headers.byte_size')"])
+def test_names_of_attributes_may_stand_in_patterns_and_paths(tmp_path: Path, source: str) -> None:
+    assert needs_of(tmp_path, source)[0] == {"proxy_get_header_map_size"}
+
+
 def test_a_filter_that_names_everything_gets_everything() -> None:
     abi = load()
     from pywasm_filter import __all__ as names  # what an author may import
