@@ -80,6 +80,9 @@ class _NoFilter:
         """Never called: there are no exports."""
         raise AssertionError(f"{name}{args} called")
 
+    def discard(self) -> None:
+        """Nothing is left."""
+
 
 def run_trial(path: Path, request: Request, upstream: Response, settings: PluginSettings) -> Trial:
     """Send one request through a filter, a Python file or a built module.

@@ -41,7 +41,7 @@ class Plugin:
         self.metric_values = MetricValues()
         roots = [(settings.root_id, settings.configuration), *settings.background_roots.items()]
         for root in roots:
-            self._start_root(self._start_vm("the canary VM"), *root, "the canary VM").discard()
+            self._try_out(*root)
         self.vm = self._start_vm("the worker's VM")
         self.roots = [self._start_root(self.vm, *root, "the worker's VM") for root in roots]
         self.root = self.roots[0]
@@ -55,6 +55,14 @@ class Plugin:
         """End the root contexts."""
         for root in self.roots:
             root.shut_down()
+        self.vm.discard()
+
+    def _try_out(self, root_id: str, configuration: bytes) -> None:
+        vm = self._start_vm("the canary VM")
+        try:
+            self._start_root(vm, root_id, configuration, "the canary VM").discard()
+        finally:
+            vm.discard()
 
     def _start_vm(self, which: str) -> VirtualMachine:
         vm = VirtualMachine(self.settings, self.log, self.events, self._shared)

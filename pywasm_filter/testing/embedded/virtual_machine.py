@@ -99,6 +99,11 @@ class VirtualMachine:
         assert guest is not None
         return self._run(context_id, callback, lambda: guest.call(callback, context_id, *args)) or 0
 
+    def discard(self) -> None:
+        """The VM is over."""
+        if self._guest is not None:
+            self._guest.discard()
+
     def defer(self, action: Callable[[], None]) -> None:
         """Run an action when the running callback has returned."""
         self._deferred.append(action)

@@ -33,6 +33,10 @@ class Guest(Protocol):
         """Call a callback: its result, None if it has none. Raises GuestTrap."""
         ...
 
+    def discard(self) -> None:
+        """The VM is over, without further callbacks; the host is not to hear of it again."""
+        ...
+
 
 GuestFactory = Callable[[Hostcalls], Guest]
 """Makes a fresh VM whose hostcalls go to the given host."""

@@ -20,6 +20,7 @@ from pywasm_compiler.source import read_source_tree
 from pywasm_filter.loader import load_filter
 from pywasm_filter.needs import Needs, needs
 from pywasm_filter.sdk import hostcalls
+from pywasm_filter.sdk.abi import Status
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.sdk.output import Redirect
 from pywasm_filter.sdk.vm import Vm
@@ -45,7 +46,7 @@ class InProcessGuest:
         with self._interpreter:
             self._filter = load_filter(filter_path)
         self._needs = _needs(filter_path)
-        self._host = cast("Hostcalls", _CheckedHostcalls(host, frozenset(self._needs.hostcalls)))
+        self._host: Hostcalls = cast("Hostcalls", _CheckedHostcalls(host, frozenset(self._needs.hostcalls)))
         self._vm = Vm(self._filter.registry, passing)
 
     @property
@@ -58,11 +59,18 @@ class InProcessGuest:
 
     def call(self, name: str, *args: int) -> int | None:
         """Call a callback. An exception that leaves it is what a trap is in a module."""
-        callback: Callable[..., int | None] = getattr(self._vm, name)
+        return self._run(getattr(self._vm, name), *args)
+
+    def discard(self) -> None:
+        """End its coroutines now: left to the garbage collector, they would clean up at the expense of another VM."""
+        self._host = cast("Hostcalls", _NoHost())
+        self._run(self._vm.abandon)
+
+    def _run(self, function: Callable[..., int | None], *args: int) -> int | None:
         previous = hostcalls.bind(self._host)
         try:
             with _debugger_at_terminal(), self._interpreter, self._redirect, self._filter.installed():
-                return callback(*args)
+                return function(*args)
         except self._passing:
             raise
         except BaseException as error:
@@ -167,6 +175,17 @@ class _CheckedHostcalls:
         checked = _checked(hostcall, getattr(self._host, name))
         setattr(self, name, checked)  # found directly from now on
         return checked
+
+
+class _NoHost:
+    """Takes all that a discarded VM still has to say, and does nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        hostcall = proxy_wasm_abi.load().hostcall(name)
+        if hostcall is None:
+            raise AttributeError(name)
+        results = tuple(b"" if value.is_buffer else 0 for value in hostcall.returns)
+        return lambda *args: (int(Status.OK), *results) if results else int(Status.OK)
 
 
 def _checked(hostcall: Hostcall, method: Callable[..., Any]) -> Callable[..., Any]:

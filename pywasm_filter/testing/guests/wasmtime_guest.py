@@ -128,6 +128,9 @@ class WasmtimeGuest:
         assert function is not None
         return self._call(function, *args)
 
+    def discard(self) -> None:
+        """All that it has goes with its memory."""
+
     def allocate(self, data: bytes) -> int | None:
         """Put data into memory that the module's allocator gives; None if that is no memory of the module's."""
         before, self._allowed = self._allowed, _ALLOWED_IN_ALLOCATOR

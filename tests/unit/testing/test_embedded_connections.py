@@ -43,6 +43,9 @@ class Guest:
             return self._callbacks[short](self._host, *args)
         return int(short in ("configure", "done"))
 
+    def discard(self) -> None:
+        pass
+
 
 def open_proxy(
     trace: list[str] | None = None, *, buffer_limit_bytes: int = 1 << 20, **callbacks: Callback

@@ -57,6 +57,9 @@ class Script:
         result = self._callbacks[name](self.host, *args)
         return result if isinstance(result, int) else 0
 
+    def discard(self) -> None:
+        pass
+
     def proxy(self, **settings: Any) -> EmbeddedProxy:
         return EmbeddedProxy(self, PluginSettings(**{"grpc_clusters": ["a"], **settings}), timeout=5)
 

@@ -88,6 +88,9 @@ class ScriptedGuest:
         context_id, *rest = args
         return self._call(name.removeprefix("proxy_on_"), context_id, *rest)
 
+    def discard(self) -> None:
+        pass
+
     def _call(self, short: str, context_id: int, *args: int) -> int | None:
         self._script.trace.append(f"{short}{args}".replace(",)", ")"))
         if short in self._script.callbacks:
@@ -168,6 +171,9 @@ def test_a_guest_may_lack_callbacks() -> None:
 
         def call(self, name: str, *args: int) -> int | None:
             raise AssertionError(name)
+
+        def discard(self) -> None:
+            pass
 
     exchange = EmbeddedProxy(lambda host: Bare()).post("/", body=b"x", trailers={"t": "1"})
     assert exchange.upstream_request is not None

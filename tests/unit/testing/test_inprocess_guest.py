@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import warnings
@@ -15,6 +16,7 @@ from pywasm_filter.testing import (
     EmbeddedProxy,
     HostcallNotSupported,
     LogLevel,
+    NoAnswer,
     PluginConfigurationError,
     PluginSettings,
     ProxyTestError,
@@ -343,3 +345,62 @@ def test_a_configuration_of_a_type_that_json_does_not_have(tmp_path: Path) -> No
     with pytest.raises(CompileError, match="the configuration of Root cannot be read: complex") as caught:
         in_process(file)
     assert "name a type in RootContext" in caught.value.remedy
+
+
+WATCHER = """
+import gc
+from pywasm_filter import Action, HttpContext, RootContext, gather, register_root_context
+
+class Stream(HttpContext["Root"]):
+    def on_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+        gc.collect()
+        return Action.CONTINUE
+
+class Root(RootContext):
+    http_context = Stream
+
+    def on_configure(self, configuration: bytes) -> bool:
+        self.create_task(self.watch())
+        return configuration != b"refuse"
+
+    async def watch(self) -> None:
+        await gather(self.follow(), self.sleep(60))
+
+    async def follow(self) -> None:
+        stream = self.grpc_stream("news", "pkg.News", "Watch")
+        try:
+            stream.send(b"all")
+            async for message in stream:
+                pass
+        finally:
+            print("cleaned up")
+            stream.cancel()
+
+register_root_context(Root, "")
+"""
+
+
+def test_what_a_discarded_vm_cleans_up_does_not_touch_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "watcher.py"
+    path.write_text(WATCHER)
+    settings = PluginSettings(grpc_clusters=["news"])
+    gc.disable()
+    try:
+        proxy = EmbeddedProxy(lambda host: InProcessGuest(path, host), settings)
+        proxy.grpc["news"] = NoAnswer()
+        assert proxy.get().response.status == 200
+        [call] = proxy.grpc_calls  # the worker's: the canary's has not left
+        assert (call.messages, call.cancelled, proxy.logs) == ([b"all"], False, [])
+        proxy.close()
+        with pytest.raises(PluginConfigurationError):
+            EmbeddedProxy(
+                lambda host: InProcessGuest(path, host),
+                PluginSettings(grpc_clusters=["news"], configuration=b"refuse"),
+            )
+    finally:
+        gc.enable()
+    gc.collect()  # what cleaned up now would print
+    assert [line.message for line in proxy.logs] == ["cleaned up"]
+    assert capsys.readouterr().out == ""
