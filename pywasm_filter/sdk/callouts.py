@@ -9,7 +9,7 @@ from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.abi import BufferType, MapType, Status
 from pywasm_filter.sdk.body import read_buffer
 from pywasm_filter.sdk.exceptions import host_error
-from pywasm_filter.sdk.headers import HeaderPairs, Headers, encode_headers, header_items, read_map
+from pywasm_filter.sdk.headers import HeaderPairs, Headers, encode_headers, encode_name, header_items, read_map
 from pywasm_filter.sdk.tasks import Future
 from pywasm_filter.sdk.timers import milliseconds
 
@@ -22,6 +22,9 @@ T = TypeVar("T")
 _LOCAL_STATUSES = (502, 503, 504)
 _LOCAL_HEADERS = [b"content-length", b"content-type"]
 _GATEWAY_TIMEOUT = 504
+
+# They are given by arguments of their own. Envoy would append a second one to the first: "/check,/../admin".
+_GIVEN = (b":method", b":path", b":authority", b"host")
 
 
 class CalloutError(Exception):
@@ -94,9 +97,11 @@ def send_http_call(
     timeout: float,
 ) -> HttpCallout:
     """Send the request; the callout completes in a later callback, or fails here. Raises as `Context.http_call`."""
-    start = encode_headers(
-        [(":method", method), (":path", path), (":authority", authority or cluster), *header_items(headers)]
-    )
+    others = [(encode_name(name), value) for name, value in header_items(headers)]
+    for name, _ in others:
+        if name in _GIVEN:
+            raise ValueError(f"{name.decode()!r} cannot be among the headers: say method, path and authority")
+    start = encode_headers([(":method", method), (":path", path), (":authority", authority or cluster), *others])
     status, call_id = hostcalls.current.proxy_http_call(
         cluster.encode("utf-8", "surrogateescape"),
         start,

@@ -66,6 +66,10 @@ class GrpcCallout(Future[bytes]):
         self._owner._plugin()._grpc_callouts.pop(self._call_id, None)
         self._complete(message, None)
 
+    def _take_failure(self, error: Exception) -> None:
+        self._owner._plugin()._grpc_callouts.pop(self._call_id, None)
+        self._complete(None, error)
+
     def _take_close(self, status: int, message: str) -> None:
         if status == GrpcStatus.UNAVAILABLE and message == _TIMED_OUT:
             status = GrpcStatus.DEADLINE_EXCEEDED  # as it is when the server's clock is the quicker one
@@ -135,6 +139,11 @@ class GrpcStream(Future[None]):
 
     def _take_message(self, message: bytes) -> None:
         self._messages.append(message)
+        self._wake()
+
+    def _take_failure(self, error: Exception) -> None:
+        _cancel(self._owner, self._call_id)
+        self._complete(None, error)
         self._wake()
 
     def _take_trailing_metadata(self, metadata: Headers) -> None:
@@ -252,11 +261,12 @@ def _readable(message: bytes) -> str:
                 message = message[:index]
                 break
     first, *rest = message.split(b"%")
-    decoded = first
+    decoded = bytearray(first)
     for part in rest:
         code = part[:2]
         if len(code) == 2 and not code.strip(_HEXADECIMAL):
-            decoded += bytes([int(code, 16)]) + part[2:]
+            decoded.append(int(code, 16))
+            decoded += part[2:]
         else:
             decoded += b"%" + part
     return decoded.decode("utf-8", "replace")
@@ -264,7 +274,12 @@ def _readable(message: bytes) -> str:
 
 def complete_grpc_message(callout: GrpcCallout | GrpcStream, message_size: int) -> None:
     """Take the message that is being received. ABI: proxy_on_grpc_receive."""
-    callout._take_message(read_buffer(BufferType.GRPC_CALL_MESSAGE, 0, message_size) if message_size else b"")
+    try:
+        message = read_buffer(BufferType.GRPC_CALL_MESSAGE, 0, message_size) if message_size else b""
+    except Exception as error:  # noqa: BLE001 - it is for who awaits the answer
+        callout._take_failure(error)
+    else:
+        callout._take_message(message)
 
 
 def grpc_metadata(map_type: MapType, num_elements: int) -> Headers:

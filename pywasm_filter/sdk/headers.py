@@ -102,7 +102,7 @@ class ReadableHeaders:
         """First value of `name` as bytes, None if there is none."""
         wanted = encode_name(name)
         for key, value in self._pairs():
-            if key == wanted:
+            if key.lower() == wanted:
                 return value
         return None
 

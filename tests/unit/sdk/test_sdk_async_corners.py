@@ -10,14 +10,17 @@ from pywasm_filter import (
     Action,
     CancelledError,
     FailurePolicy,
+    GrpcError,
     HttpContext,
     HttpResponse,
+    InvalidMemoryAccess,
     RootContext,
     StreamContext,
     Task,
     gather,
     wait_for,
 )
+from pywasm_filter.sdk.abi import Status
 from pywasm_filter.sdk.registry import Registry
 from pywasm_filter.sdk.vm import Vm
 from tests.unit.sdk.test_sdk_async import (
@@ -436,6 +439,62 @@ def test_a_coroutine_that_is_gathered_twice_runs_once(async_host: AsyncHost) -> 
     scene.request()
     async_host.answer(4)
     assert Stream.seen == [(200, 200)]
+
+
+# --- callouts ---
+
+
+@pytest.mark.parametrize("name", [":path", ":METHOD", b":authority", "Host"])
+def test_a_request_has_one_path(async_host: AsyncHost, name: str | bytes) -> None:
+    async def forward(stream: Stream) -> Action:
+        with pytest.raises(ValueError, match="cannot be among the headers: say method, path and authority"):
+            await stream.http_call("a", "GET", "/", headers=[(name, "/../admin")])
+        await stream.http_call("a", "GET", "/", headers={":scheme": "https"})
+        return Action.CONTINUE
+
+    Scene(async_host, headers=forward).request()
+    assert [call[1][3:] for call in async_host.calls] == [[(b":scheme", b"https")]]
+
+
+def test_headers_of_answers_are_found_in_any_case(async_host: AsyncHost) -> None:
+    async def ask(stream: Stream) -> Action:
+        headers = (await stream.http_call("a", "GET", "/")).headers
+        Stream.seen.append((headers["x-a"], headers.get("X-A"), headers.getall("x-a")))
+        return Action.CONTINUE
+
+    Scene(async_host, headers=ask).request()
+    async_host.answer(4, headers=[(b"X-A", b"1")])
+    assert Stream.seen == [("1", "1", ["1"])]
+
+
+@pytest.mark.parametrize("stream_call", [False, True])
+def test_a_message_that_cannot_be_read_fails_who_awaits_it(async_host: AsyncHost, stream_call: bool) -> None:
+    async def ask(stream: Stream) -> Action:
+        answer = anext(stream.grpc_stream("g", "s", "m")) if stream_call else stream.grpc_call("g", "s", "m", b"")
+        with pytest.raises(InvalidMemoryAccess):
+            await answer
+        return Action.CONTINUE
+
+    scene = Scene(async_host, headers=ask)
+    scene.request()
+    async_host.status = Status.INVALID_MEMORY_ACCESS
+    async_host.receive(6 if stream_call else 5, b"much")
+    assert async_host.logged == []
+    assert continued(async_host) == [("HTTP_REQUEST", STREAM_ID)]
+    scene.end()
+    assert scene.left_behind == 0
+
+
+def test_a_long_message_of_an_error(async_host: AsyncHost) -> None:
+    async def ask(stream: Stream) -> Action:
+        with pytest.raises(GrpcError) as failed:
+            await stream.grpc_call("g", "s", "m", b"")
+        Stream.seen.append(failed.value.message)
+        return Action.CONTINUE
+
+    Scene(async_host, headers=ask).request()
+    async_host.close(5, 7, b"%41%zz%" * 20_000 + b"}" * 20_000)
+    assert Stream.seen == ["A%zz%" * 20_000 + "}" * 20_000]
 
 
 # --- TCP ---
