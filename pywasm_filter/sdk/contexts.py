@@ -275,8 +275,9 @@ class RootContext(Context, Generic[ConfigT]):
     def on_configure(self, configuration: bytes) -> bool:
         """The plugin gets its configuration, as it stands in the proxy's.
 
-        False, or an exception, makes the host refuse it. Envoy runs this once more than there are workers, to try the
-        configuration out. ABI: proxy_on_configure.
+        False, or an exception, makes the host refuse it. Ticks, tasks and callouts may begin here. Envoy runs this in
+        each worker's VM, in that of its main thread, and in one that only tries the configuration out. ABI:
+        proxy_on_configure.
         """
         return True
 

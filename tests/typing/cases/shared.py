@@ -14,7 +14,7 @@ number: int = SharedQueue.resolve("vm", "jobs").id
 shared_data.set("key", "value")  # mypy: arg-type pyright: reportArgumentType
 shared_data.get(5)  # mypy: arg-type pyright: reportArgumentType
 shared_data.get("key").decode()  # mypy: union-attr pyright: reportOptionalMemberAccess
-shared_data.update("key", lambda old: 5)  # mypy: arg-type, return-value pyright: reportArgumentType
+shared_data.update("key", lambda old: 5)  # mypy: arg-type, return-value pyright: reportArgumentType, reportCallIssue
 queue.enqueue("item")  # mypy: arg-type pyright: reportArgumentType
 queue.dequeue().decode()  # mypy: union-attr pyright: reportOptionalMemberAccess
 SharedQueue.register(b"jobs")  # mypy: arg-type pyright: reportArgumentType
