@@ -56,12 +56,12 @@ class Flow:
         if task._done:
             return stream_status(task.result(), statuses, callback)
         self._suspended = True
-        self._attach()
         self._stream._enter_scope(task)
         task._when_done(lambda: self._ended(task, statuses, callback))
         if self._stream.context_id in self._failures.failed:  # one of its tasks has just failed
             task.cancel()
             return HOLD if self._replaced() else _CONTINUE
+        self._attach()
         return _SUSPENDED[statuses]
 
     def hold_data(self, size: int, end_of_stream: bool) -> int:
@@ -106,7 +106,9 @@ class Flow:
 
     def _show_what_came(self, status: int) -> int:
         """Hand what was held to its callbacks, unless one of these waits in turn. Returns the last one's status."""
-        while not (self._suspended or self._replaced()) and (self._data is not None or self._trailers is not None):
+        while not (self._suspended or self._replaced() or self._stream.context_id in self._failures.failed):
+            if self._data is None and self._trailers is None:
+                break
             statuses: type[IntEnum]
             if self._data is not None:
                 (size, end_of_stream), self._data = self._data, None

@@ -497,6 +497,8 @@ class Vm:
         if isinstance(result, Coroutine):
             return start_async_http(stream, self._failures, result, statuses, callback, request)
         status = stream_status(result, statuses, callback)
+        if stream.context_id in self._failed and not stream._answered:
+            return _CONTINUE  # one of its tasks has just failed, and it passes
         if request:
             stream._request_paused = status != _CONTINUE
         else:
@@ -530,6 +532,8 @@ class Vm:
         if isinstance(result, Coroutine):
             return start_async_network(stream, self._failures, result, callback)
         status = stream_status(result, FilterStatus, callback)
+        if stream.context_id in self._failed:
+            return _CONTINUE  # one of its tasks has just failed, and it passes or is closed
         stream._downstream_paused = status != _CONTINUE
         return status
 

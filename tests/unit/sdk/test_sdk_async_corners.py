@@ -46,6 +46,11 @@ def answered(host: AsyncHost) -> list[tuple[int, int]]:
     return [(event[1], event[2]) for event in host.events if event[0] == "answer"]
 
 
+async def go_on_after_a_call(stream: Stream) -> Action:
+    await stream.http_call("a", "GET", "/")
+    return Action.CONTINUE
+
+
 # --- cancellation that is not the stream's end ---
 
 
@@ -180,6 +185,49 @@ def test_a_stream_that_fails_before_its_coroutine_waits_ends_it(async_host: Asyn
     assert Stream.seen == ["ended"]
     scene.end()
     assert scene.left_behind == 0
+
+
+@pytest.mark.parametrize(("policy", "status"), [(FailurePolicy.FAIL_CLOSED, 1), (FailurePolicy.FAIL_OPEN, 0)])
+def test_a_callback_that_pauses_for_a_task_that_has_failed(
+    async_host: AsyncHost, policy: FailurePolicy, status: int
+) -> None:
+    async def fail() -> None:
+        raise KeyError("early")
+
+    scene = Scene(async_host)
+    Root.policy = policy
+    stream = scene.vm._https[STREAM_ID]
+
+    def pause(num_headers: int, end_of_stream: bool) -> Action:
+        stream.create_task(fail())
+        return Action.PAUSE
+
+    stream.on_request_headers = pause  # type: ignore[method-assign]
+    assert scene.request() == status
+    assert answered(async_host) == ([(500, STREAM_ID)] if status else [])
+    scene.end()
+    assert scene.left_behind == 0
+
+
+def test_what_came_is_not_shown_to_a_stream_that_has_failed(async_host: AsyncHost) -> None:
+    async def fail() -> None:
+        raise KeyError("early")
+
+    async def second(stream: Stream) -> Action:
+        stream.create_task(fail())
+        await stream.sleep(60)
+        return Action.CONTINUE
+
+    scene = Scene(async_host, body=go_on_after_a_call)
+    Root.policy = FailurePolicy.FAIL_OPEN
+    scene.request()
+    scene.vm.proxy_on_request_body(STREAM_ID, 3, 0)
+    scene.vm.proxy_on_request_body(STREAM_ID, 5, 0)
+    scene.vm.proxy_on_request_trailers(STREAM_ID, 1)
+    Stream.on_body = second
+    async_host.answer(4)
+    assert Stream.seen == [("body", 3, False), ("body", 5, False)]
+    assert continued(async_host) == [("HTTP_REQUEST", STREAM_ID)]
 
 
 def test_what_came_is_not_shown_after_an_answer(async_host: AsyncHost) -> None:
@@ -509,6 +557,15 @@ class Connection(StreamContext["ConnectionRoot"]):
         raise KeyError("boom")
 
 
+class Pausing(StreamContext[Any]):
+    def on_downstream_data(self, data_size: int, end_of_stream: bool) -> Action:
+        self.create_task(self.fail())
+        return Action.PAUSE
+
+    async def fail(self) -> None:
+        raise KeyError("early")
+
+
 class ConnectionRoot(RootContext):
     stream_context = Connection
     failure_policy = FailurePolicy.FAIL_OPEN
@@ -523,4 +580,17 @@ def test_a_connection_that_passes_after_a_failure_is_resumed(async_host: AsyncHo
     assert vm.proxy_on_downstream_data(STREAM_ID, 3, 0) == 1
     assert vm.proxy_on_upstream_data(STREAM_ID, 3, 0) == 0
     assert [name for name, _ in continued(async_host)] == ["DOWNSTREAM"]
+    assert vm.proxy_on_downstream_data(STREAM_ID, 3, 0) == 0
+
+
+def test_a_connection_that_pauses_for_a_task_that_has_failed(async_host: AsyncHost) -> None:
+    class PausingRoot(RootContext):
+        stream_context = Pausing
+        failure_policy = FailurePolicy.FAIL_OPEN
+
+    registry = Registry()
+    registry.add(PausingRoot, "")
+    vm = async_host.vm = Vm(registry)
+    vm.proxy_on_context_create(ROOT_ID, 0)
+    vm.proxy_on_context_create(STREAM_ID, ROOT_ID)
     assert vm.proxy_on_downstream_data(STREAM_ID, 3, 0) == 0
