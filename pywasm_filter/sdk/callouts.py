@@ -21,6 +21,7 @@ T = TypeVar("T")
 # What Envoy answers by itself where no answer of the upstream's has come. One of the upstream's always has the header.
 _LOCAL_STATUSES = (502, 503, 504)
 _LOCAL_HEADERS = [b"content-length", b"content-type"]
+_OVERLOADED = b"x-envoy-overloaded"  # where a circuit breaker is open, or the cluster is in maintenance mode
 _GATEWAY_TIMEOUT = 504
 
 # They are given by arguments of their own. Envoy would append a second one to the first: "/check,/../admin".
@@ -139,7 +140,7 @@ def _read_response(callout: HttpCallout, num_headers: int, body_size: int, num_t
     trailers = read_map(MapType.HTTP_CALL_RESPONSE_TRAILERS) if num_trailers else Headers([])
     status = next((int(value) for name, value in entries if name == b":status"), 0)
     plain = Headers([(name, value) for name, value in entries if not name.startswith(b":")])
-    if status in _LOCAL_STATUSES and sorted([name for name, _ in plain.raw]) == _LOCAL_HEADERS:
+    if status in _LOCAL_STATUSES and sorted([name for name, _ in plain.raw if name != _OVERLOADED]) == _LOCAL_HEADERS:
         raise _failure(callout, status, body)
     return HttpResponse(status, plain, body, trailers)
 

@@ -389,10 +389,13 @@ def test_what_the_proxy_answers_by_itself_is_a_failure(async_host: AsyncHost) ->
     async_host.answer(8, 503, LOCAL, b"upstream connect error")
     scene.request()
     async_host.fail(12)
+    scene.request()
+    async_host.answer(16, 503, [*LOCAL, (b"x-envoy-overloaded", b"true")], b"reset reason: overflow")
     assert Stream.seen == [
         (CalloutTimeout, "no answer from the cluster 'auth' within 1 s"),
         (CalloutFailed, "no answer from the cluster 'auth': upstream connect error"),
         (CalloutFailed, "the answer of the cluster 'auth' was broken off"),
+        (CalloutFailed, "no answer from the cluster 'auth': reset reason: overflow"),
     ]
 
 
