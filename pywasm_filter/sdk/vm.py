@@ -200,11 +200,12 @@ class Vm:
             context.on_delete()
         except BaseException as error:  # noqa: BLE001
             self._failures.report(_where(context, "on_delete"), error)
-        self._end_tasks(context)  # what on_delete has begun
-        try:
-            run_ready()  # what waited for its tasks
-        except BaseException as error:  # noqa: BLE001
-            self._failures.report("a task", error)
+        if context._scope is not None:
+            self._end_tasks(context)  # what on_delete has begun
+            try:
+                run_ready()  # what waited for its tasks
+            except BaseException as error:  # noqa: BLE001
+                self._failures.report("a task", error)
         finish_lines()
 
     # --- the root context ---
