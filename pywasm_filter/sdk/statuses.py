@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from enum import IntEnum
 
 from pywasm_filter.sdk.abi import Action
@@ -19,6 +19,14 @@ def stream_status(result: object, statuses: type[IntEnum], callback: str) -> int
         result.close()
         raise TypeError(f"{callback} cannot be async: proxies cannot resume it")
     raise TypeError(f"{callback} returned {result!r}; return Action.CONTINUE or Action.PAUSE, or a {statuses.__name__}")
+
+
+def run_to_end(function: Callable[..., object], callback: str, *arguments: object) -> None:
+    """Call a callback that has no result. Raises what it raises; TypeError for a coroutine, which nobody would run."""
+    result = function(*arguments)
+    if isinstance(result, Coroutine):
+        result.close()
+        raise TypeError(f"{callback} cannot be async: nothing waits for it; begin a task with self.root.create_task")
 
 
 def success(result: object, callback: str) -> int:

@@ -29,7 +29,7 @@ from pywasm_filter.sdk.output import finish_lines, log
 from pywasm_filter.sdk.properties import Properties
 from pywasm_filter.sdk.registry import Registry, serves_http, serves_tcp
 from pywasm_filter.sdk.shared_queue import SharedQueue
-from pywasm_filter.sdk.statuses import stream_status, success
+from pywasm_filter.sdk.statuses import run_to_end, stream_status, success
 from pywasm_filter.sdk.stream_context import StreamContext
 from pywasm_filter.sdk.tasks import run_ready
 
@@ -180,7 +180,7 @@ class Vm:
         if context_id not in self._roots:
             self._end_tasks(context)
         try:
-            context.on_log()
+            run_to_end(context.on_log, "on_log")
         except BaseException as error:  # noqa: BLE001
             self._failures.report(_where(context, "on_log"), error)
 
@@ -197,7 +197,7 @@ class Vm:
         self._failed.discard(context_id)
         self._end_tasks(context)
         try:
-            context.on_delete()
+            run_to_end(context.on_delete, "on_delete")
         except BaseException as error:  # noqa: BLE001
             self._failures.report(_where(context, "on_delete"), error)
         if context._scope is not None:
@@ -241,7 +241,8 @@ class Vm:
         if root is None:
             return
         try:
-            root.on_foreign_function(function_id, read_buffer(BufferType.FOREIGN_FUNCTION_ARGUMENTS, 0, arguments_size))
+            arguments = read_buffer(BufferType.FOREIGN_FUNCTION_ARGUMENTS, 0, arguments_size)
+            run_to_end(root.on_foreign_function, "on_foreign_function", function_id, arguments)
         except BaseException as error:  # noqa: BLE001
             self._failures.root_failed(root, _where(root, "on_foreign_function"), error)
 
@@ -475,7 +476,7 @@ class Vm:
         if stream is None:
             return
         try:
-            stream.on_downstream_close(PeerType(peer_type))
+            run_to_end(stream.on_downstream_close, "on_downstream_close", PeerType(peer_type))
         except BaseException as error:  # noqa: BLE001
             self._failures.report(_where(stream, "on_downstream_close"), error)
 
@@ -485,7 +486,7 @@ class Vm:
         if stream is None:
             return
         try:
-            stream.on_upstream_close(PeerType(peer_type))
+            run_to_end(stream.on_upstream_close, "on_upstream_close", PeerType(peer_type))
         except BaseException as error:  # noqa: BLE001
             self._failures.report(_where(stream, "on_upstream_close"), error)
 
@@ -591,7 +592,7 @@ class Vm:
             root = cls(context_id)
             _check_root(root, context_id)
             root._failures = self._failures
-            root.on_context_create()
+            run_to_end(root.on_context_create, "on_context_create")
             self._roots[context_id] = root
         except BaseException as error:  # noqa: BLE001 - without a root, on_vm_start answers 0
             self._failures.report(where, error)
@@ -608,7 +609,7 @@ class Vm:
             stream = root.create_http_context(context_id)
             if stream is not None:
                 _check_http(stream, context_id, root)
-                stream.on_context_create()
+                run_to_end(stream.on_context_create, "on_context_create")
         except BaseException as error:  # noqa: BLE001
             if isinstance(stream, Context):
                 self._end_tasks(stream)
@@ -623,7 +624,7 @@ class Vm:
             stream = root.create_stream_context(context_id)
             if stream is not None:
                 _check_connection(stream, context_id, root)
-                stream.on_context_create()
+                run_to_end(stream.on_context_create, "on_context_create")
         except BaseException as error:  # noqa: BLE001
             if isinstance(stream, Context):
                 self._end_tasks(stream)

@@ -372,6 +372,23 @@ def test_what_a_stream_begins_in_on_delete_is_given_up(async_host: AsyncHost) ->
     assert async_host.log_text().count("Traceback") == 1
 
 
+@pytest.mark.parametrize("callback", ["on_context_create", "on_log", "on_delete"])
+def test_callbacks_that_nothing_waits_for_cannot_be_async(async_host: AsyncHost, callback: str) -> None:
+    async def wait(stream: HttpContext[Any]) -> None:
+        await stream.http_call("a", "GET", "/")
+
+    scene = Scene(async_host)
+    scene.end()
+    asynchronous = type("Asynchronous", (HttpContext,), {callback: wait})
+    scene.root.create_http_context = lambda context_id: asynchronous(context_id, scene.root)  # type: ignore[method-assign]
+    scene.vm.proxy_on_context_create(9, ROOT_ID)
+    scene.vm.proxy_on_request_headers(9, 1, 1)
+    scene.vm.proxy_on_log(9)
+    scene.vm.proxy_on_delete(9)
+    assert f"TypeError: {callback} cannot be async: nothing waits for it" in async_host.log_text()
+    assert async_host.calls == []
+
+
 def test_who_waits_for_a_task_of_another_stream_goes_on_though_its_on_delete_fails(async_host: AsyncHost) -> None:
     tasks: list[Task[HttpResponse]] = []
 
