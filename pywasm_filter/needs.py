@@ -58,7 +58,7 @@ _AT_END = frozenset({"proxy_on_done", "proxy_on_log"})
 """What is under way in a stream ends before the author's on_log and on_done, if there is anything."""
 
 _HELD = {"proxy_on_request_trailers": "on_request_body", "proxy_on_response_trailers": "on_response_body"}
-"""Where a body waits for a coroutine, a module without the callback for what comes next would let it go on."""
+"""A body that waits, or is collected, would go on with the trailers if a module had no callback for these."""
 
 _ANSWERS = {
     "proxy_on_tick": {"proxy_set_tick_period_milliseconds"},
@@ -114,7 +114,7 @@ def _exports(callback: str, authors: Set[str], hostcalls: Set[str]) -> bool:
         return True
     if callback in _AT_END and authors & _BEGINS_CALLOUT:
         return True
-    if authors & _BEGINS_CALLOUT and _HELD.get(callback, "") in authors:
+    if _HELD.get(callback, "") in authors:
         return True
     if not hostcalls.isdisjoint(_ANSWERS.get(callback, ())):
         return True

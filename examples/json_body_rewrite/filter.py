@@ -34,10 +34,6 @@ class JsonBodyRewrite(HttpContext["JsonBodyRewriteRoot"]):
             return Action.CONTINUE
         return self.edit_request() if end_of_stream else Action.PAUSE
 
-    def on_request_trailers(self, num_trailers: int) -> Action:
-        # The body of a message with trailers ends here, without an end_of_stream of its own.
-        return self.edit_request() if self.edits_request else Action.CONTINUE
-
     def on_response_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         self.edits_response = bool(self.root.remove_from_response) and not end_of_stream and is_json(self.response)
         return self.begin(self.response) if self.edits_response else Action.CONTINUE
@@ -46,9 +42,6 @@ class JsonBodyRewrite(HttpContext["JsonBodyRewriteRoot"]):
         if not self.edits_response:
             return Action.CONTINUE
         return self.edit_response() if end_of_stream else Action.PAUSE
-
-    def on_response_trailers(self, num_trailers: int) -> Action:
-        return self.edit_response() if self.edits_response else Action.CONTINUE
 
     def begin(self, message: Request | Response) -> Action:
         """Prepare the headers for a body of another length."""

@@ -54,7 +54,7 @@ class Flow:
         task._observed = True
         task._step()
         if task._done:
-            return stream_status(task.result(), statuses, callback)
+            return self._status(task.result(), statuses, callback)
         self._suspended = True
         self._stream._enter_scope(task)
         task._when_done(lambda: self._ended(task, statuses, callback))
@@ -87,7 +87,7 @@ class Flow:
                 self._pass_own_answer()
             return
         try:
-            status = stream_status(task.result(), statuses, callback)
+            status = self._status(task.result(), statuses, callback)
             if statuses is FilterHeadersStatus and status == FilterHeadersStatus.CONTINUE_AND_END_STREAM:
                 raise TypeError(
                     f"{callback} returned CONTINUE_AND_END_STREAM after an await: that is possible before only"
@@ -120,8 +120,16 @@ class Flow:
             if isinstance(result, Coroutine):
                 status = self.start(result, statuses, callback)
             else:
-                status = stream_status(result, statuses, callback)
+                status = self._status(result, statuses, callback)
         return status
+
+    def _status(self, result: object, statuses: type[IntEnum], callback: str) -> int:
+        status = stream_status(result, statuses, callback)
+        self._note(statuses is FilterDataStatus and status != _CONTINUE)
+        return status
+
+    def _note(self, collecting: bool) -> None:
+        """Whether the callback that has just ended collects a body."""
 
     def _call_data(self, size: int, end_of_stream: bool) -> tuple[object, type[IntEnum], str]:
         raise NotImplementedError
@@ -160,6 +168,9 @@ class RequestFlow(Flow):
     def _call_trailers(self, num_trailers: int) -> tuple[object, type[IntEnum], str]:
         return self._http.on_request_trailers(num_trailers), FilterTrailersStatus, "on_request_trailers"
 
+    def _note(self, collecting: bool) -> None:
+        self._http._request_collecting = collecting
+
     def _replaced(self) -> bool:
         return self._http._answered
 
@@ -188,6 +199,9 @@ class ResponseFlow(Flow):
 
     def _call_trailers(self, num_trailers: int) -> tuple[object, type[IntEnum], str]:
         return self._http.on_response_trailers(num_trailers), FilterTrailersStatus, "on_response_trailers"
+
+    def _note(self, collecting: bool) -> None:
+        self._http._response_collecting = collecting
 
     def _replaced(self) -> bool:
         return self._http._answered and not self._is_the_filters

@@ -72,6 +72,8 @@ class HttpContext(Context, Generic[RootT]):
     _response_flow: ResponseFlow | None = None
     _request_paused: bool = False
     _response_paused: bool = False
+    _request_collecting: bool = False
+    _response_collecting: bool = False
     _answered: bool = False
 
     def __init__(self, context_id: int, root: RootT) -> None:
@@ -95,11 +97,15 @@ class HttpContext(Context, Generic[RootT]):
         return Action.CONTINUE
 
     def on_request_trailers(self, num_trailers: int) -> TrailersResult:
-        """Request trailers have arrived. The body can be changed here only if PAUSE has held it.
+        """Request trailers have arrived, which end the request. The body can be changed here only if PAUSE has held it.
 
-        ABI: proxy_on_request_trailers.
+        By default a body that `on_request_body` collects with PAUSE is shown to it once more, with `end_of_stream` set:
+        a host does not set it before trailers. ABI: proxy_on_request_trailers.
         """
-        return Action.CONTINUE
+        if not self._request_collecting:
+            return Action.CONTINUE
+        self._request_collecting = False
+        return _of_trailers(self.on_request_body(len(self.request.body), True))
 
     def on_request_metadata(self, num_elements: int) -> MetadataResult:
         """HTTP/2 metadata has arrived from downstream; `num_elements` counts its names.
@@ -121,11 +127,16 @@ class HttpContext(Context, Generic[RootT]):
         return Action.CONTINUE
 
     def on_response_trailers(self, num_trailers: int) -> TrailersResult:
-        """Response trailers have arrived. The body can be changed here only if PAUSE has held it.
+        """Response trailers have arrived, which end the response. The body can be changed here only if PAUSE has held
+        it.
 
-        ABI: proxy_on_response_trailers.
+        By default a body that `on_response_body` collects with PAUSE is shown to it once more, with `end_of_stream`
+        set: a host does not set it before trailers. ABI: proxy_on_response_trailers.
         """
-        return Action.CONTINUE
+        if not self._response_collecting:
+            return Action.CONTINUE
+        self._response_collecting = False
+        return _of_trailers(self.on_response_body(len(self.response.body), True))
 
     def on_response_metadata(self, num_elements: int) -> MetadataResult:
         """HTTP/2 metadata has arrived from upstream; see `on_request_metadata`. ABI: proxy_on_response_metadata."""
@@ -167,12 +178,12 @@ class HttpContext(Context, Generic[RootT]):
 
     def continue_request(self) -> None:
         """Resume the request that a callback paused. ABI: proxy_continue_stream."""
-        self._request_paused = False
+        self._request_paused = self._request_collecting = False
         continue_stream(StreamType.HTTP_REQUEST)
 
     def continue_response(self) -> None:
         """Resume the response that a callback paused. ABI: proxy_continue_stream."""
-        self._response_paused = False
+        self._response_paused = self._response_collecting = False
         continue_stream(StreamType.HTTP_RESPONSE)
 
     def reset(self) -> None:
@@ -195,3 +206,22 @@ class HttpContext(Context, Generic[RootT]):
             self.continue_request()
         if self._response_paused:
             self.continue_response()
+
+
+def _of_trailers(result: DataResult) -> TrailersResult:
+    """The result of a body callback as one of a trailers callback."""
+    if isinstance(result, Coroutine):
+        return _awaited_of_trailers(result)
+    return _status_of_trailers(result)
+
+
+async def _awaited_of_trailers(
+    result: Coroutine[Any, Any, Action | FilterDataStatus],
+) -> Action | FilterTrailersStatus:
+    return _status_of_trailers(await result)
+
+
+def _status_of_trailers(result: Action | FilterDataStatus) -> Action | FilterTrailersStatus:
+    if isinstance(result, FilterDataStatus):
+        return FilterTrailersStatus(min(int(result), int(FilterTrailersStatus.STOP_ITERATION)))
+    return result

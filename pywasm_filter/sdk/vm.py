@@ -503,8 +503,10 @@ class Vm:
             return _CONTINUE  # one of its tasks has just failed, and it passes
         if request:
             stream._request_paused = status != _CONTINUE
+            stream._request_collecting = stream._request_paused and statuses is FilterDataStatus
         else:
             stream._response_paused = status != _CONTINUE
+            stream._response_collecting = stream._response_paused and statuses is FilterDataStatus
         return status
 
     def _http_failed(self, stream: HttpContext[Any], error: BaseException, callback: str, request: bool) -> int:

@@ -232,6 +232,9 @@ def test_a_body_that_waits(proxy: Proxy) -> None:
     proxy.clusters["auth"] = lambda request: Response(200, body=b"<" + request.body + b">")
     exchange = proxy.post("/", body=[b"some ", b"text"])
     assert upstream(exchange).body == b"<some text>"
+    with_trailers = proxy.post("/", body=[b"more ", b"text"], trailers={"x-t": "1"})
+    assert upstream(with_trailers).body == b"<more text>"
+    assert upstream(with_trailers).trailers["x-t"] == "1"
 
 
 @callouts

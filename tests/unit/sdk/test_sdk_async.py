@@ -327,6 +327,76 @@ def test_what_came_meanwhile_may_wait_in_turn(async_host: AsyncHost) -> None:
     assert scene.vm.proxy_on_request_trailers(STREAM_ID, 1) == 0
 
 
+class Collecting(HttpContext[RootContext]):
+    """Collects bodies, and has no callback for trailers."""
+
+    seen: ClassVar[list[tuple[int, bool]]] = []
+    results: ClassVar[list[Action | FilterDataStatus]] = []
+
+    def on_request_body(self, body_size: int, end_of_stream: bool) -> Action | FilterDataStatus:
+        self.seen.append((body_size, end_of_stream))
+        return self.results.pop(0)
+
+    async def on_response_body(self, body_size: int, end_of_stream: bool) -> Action:
+        self.seen.append((body_size, end_of_stream))
+        if end_of_stream:
+            await self.http_call("a", "GET", "/")
+        return Action.CONTINUE if end_of_stream else Action.PAUSE
+
+
+def collecting(host: AsyncHost, *results: Action | FilterDataStatus) -> Vm:
+    class CollectingRoot(RootContext):
+        http_context = Collecting
+
+    Collecting.seen, Collecting.results = [], list(results)
+    registry = Registry()
+    registry.add(CollectingRoot, "")
+    vm = host.vm = Vm(registry)
+    vm.proxy_on_context_create(ROOT_ID, 0)
+    vm.proxy_on_context_create(STREAM_ID, ROOT_ID)
+    host.buffers[BufferType.HTTP_REQUEST_BODY] = host.buffers[BufferType.HTTP_RESPONSE_BODY] = b"12345"
+    return vm
+
+
+@pytest.mark.parametrize(
+    ("last", "answer"),
+    [
+        (Action.CONTINUE, 0),
+        (Action.PAUSE, 1),
+        (FilterDataStatus.CONTINUE, 0),
+        (FilterDataStatus.STOP_ITERATION_NO_BUFFER, 1),
+    ],
+)
+def test_a_collected_body_ends_with_its_trailers(
+    async_host: AsyncHost, last: Action | FilterDataStatus, answer: int
+) -> None:
+    vm = collecting(async_host, Action.PAUSE, FilterDataStatus.STOP_ITERATION_AND_BUFFER, last)
+    assert vm.proxy_on_request_body(STREAM_ID, 2, 0) == 1
+    assert vm.proxy_on_request_body(STREAM_ID, 5, 0) == 1
+    assert vm.proxy_on_request_trailers(STREAM_ID, 1) == answer
+    assert Collecting.seen == [(2, False), (5, False), (5, True)]
+
+
+def test_a_body_that_has_gone_on_is_not_shown_with_its_trailers(async_host: AsyncHost) -> None:
+    vm = collecting(async_host, Action.PAUSE, Action.CONTINUE, Action.PAUSE)
+    vm.proxy_on_request_body(STREAM_ID, 2, 0)
+    vm.proxy_on_request_body(STREAM_ID, 5, 0)
+    assert vm.proxy_on_request_trailers(STREAM_ID, 1) == 0
+    vm.proxy_on_request_body(STREAM_ID, 2, 0)
+    vm._https[STREAM_ID].continue_request()
+    assert vm.proxy_on_request_trailers(STREAM_ID, 1) == 0
+    assert len(Collecting.seen) == 3
+
+
+def test_a_collected_body_may_wait_with_its_trailers(async_host: AsyncHost) -> None:
+    vm = collecting(async_host)
+    assert vm.proxy_on_response_body(STREAM_ID, 5, 0) == 1
+    assert vm.proxy_on_response_trailers(STREAM_ID, 1) == 1
+    assert Collecting.seen == [(5, False), (5, True)]
+    async_host.answer(4)
+    assert async_host.events == [("continue", "HTTP_RESPONSE", STREAM_ID)]
+
+
 # --- several at once ---
 
 
