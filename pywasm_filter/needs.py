@@ -3,8 +3,8 @@
 Hosts refuse modules that import what they lack, and each callback that a module exports costs a crossing. The answer is
 found in the source, by name: whatever name occurs in the author's code may be called, and with it every definition of
 that name in the SDK, and so on with the names in there. That never misses what is spelled out. What is put together at
-run time is not seen: a hostcall that only `getattr` with a computed name leads to raises an exception that says so, and a
-callback that gets its name by a computed `setattr` is never called, in process neither.
+run time is not seen: a hostcall that only `getattr` with a computed name leads to raises an exception that says so, and
+a callback that gets its name by a computed `setattr` is never called, in process neither.
 """
 
 from __future__ import annotations
