@@ -24,7 +24,7 @@ def stream_status(result: object, statuses: type[IntEnum], callback: str) -> int
 def run_to_end(function: Callable[..., object], callback: str, *arguments: object) -> None:
     """Call a callback that has no result. Raises what it raises; TypeError for a coroutine, which nobody would run."""
     result = function(*arguments)
-    if isinstance(result, Coroutine):
+    if result is not None and isinstance(result, Coroutine):  # the second question is a costly one
         result.close()
         raise TypeError(f"{callback} cannot be async: nothing waits for it; begin a task with self.root.create_task")
 

@@ -195,7 +195,9 @@ class Vm:
         if context is None:
             return
         self._failed.discard(context_id)
-        self._end_tasks(context)
+        context._over = True
+        if context._scope is not None:
+            self._end_tasks(context)
         try:
             run_to_end(context.on_delete, "on_delete")
         except BaseException as error:  # noqa: BLE001
