@@ -80,7 +80,7 @@ class NoRequest(Exception):  # noqa: N818 - reads as what happened
     """What the client sends is not in the protocol."""
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):  # noqa: N818 - reads as what happened
     """A command that closes the connection."""
 
 

@@ -119,9 +119,9 @@ class AsyncHost(ScriptedHost):
 
     # --- what a test does ---
 
-    def answer(self, call_id: int, status: int = 200, headers: Pairs = (), body: bytes = b"") -> None:  # type: ignore[assignment]
+    def answer(self, call_id: int, status: int = 200, headers: Pairs | None = None, body: bytes = b"") -> None:
         assert self.vm is not None
-        pairs = [(b":status", str(status).encode()), *headers]
+        pairs = [(b":status", str(status).encode()), *(headers or [])]
         self.maps[MapType.HTTP_CALL_RESPONSE_HEADERS] = pairs
         self.buffers[BufferType.HTTP_CALL_RESPONSE_BODY] = body
         self.effective = ROOT_ID
