@@ -321,10 +321,6 @@ class Host:
         except (HostMisuse, HostcallNotSupported) as error:
             self._refuse(error)
 
-    def unsupported(self, name: str) -> NoReturn:
-        """Refuse a hostcall that this proxy does not offer."""
-        self._refuse(HostcallNotSupported(name))
-
     def _refuse(self, error: HostcallNotSupported | HostMisuse) -> NoReturn:
         self._vm.note_fault(error)
         raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pywasm_filter.testing.clusters import Clusters
+from pywasm_filter.testing.embedded.boundary import Boundary
 from pywasm_filter.testing.embedded.contexts import Context, RootContext
 from pywasm_filter.testing.embedded.events import EventQueue
 from pywasm_filter.testing.embedded.host import Host
@@ -14,6 +15,7 @@ from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import PluginConfigurationError
 from pywasm_filter.testing.grpc import GrpcServices
 from pywasm_filter.testing.guests import GuestFactory
+from pywasm_filter.testing.recorder import Recorder
 from pywasm_filter.testing.settings import PluginSettings
 
 
@@ -29,6 +31,7 @@ class Plugin:
         settings: PluginSettings,
         log: Log,
         events: EventQueue,
+        recorder: Recorder,
         clusters: Clusters,
         grpc: GrpcServices,
     ) -> None:
@@ -37,6 +40,7 @@ class Plugin:
         self.log = log
         self._make_guest = make_guest
         self.events = events
+        self.recorder = recorder
         self._shared = Shared(SharedData(), SharedQueues(events), clusters, grpc)
         self.metric_values = MetricValues()
         roots = [(settings.root_id, settings.configuration), *settings.background_roots.items()]
@@ -67,7 +71,8 @@ class Plugin:
     def _start_vm(self, which: str) -> VirtualMachine:
         vm = VirtualMachine(self.settings, self.log, self.events, self._shared)
         Context(vm, 0)
-        vm.install(self._make_guest(Host(vm, VmMetrics(self.metric_values))))
+        boundary = Boundary(Host(vm, VmMetrics(self.metric_values)), which, self.recorder, vm.acting_context_id)
+        vm.install(boundary.around(self._make_guest(boundary.hostcalls)))
         self._check(vm, True, f"{which} could not be initialised")
         return vm
 

@@ -22,6 +22,7 @@ from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.messages import Headers, HeadersInput, LogLine, Request, Response, chunks_of
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy, Stream, outgoing_request
+from pywasm_filter.testing.recorder import Recorder
 from pywasm_filter.testing.settings import PluginSettings
 from pywasm_filter.testing.wire import framing, has_no_body, response_framing
 
@@ -75,7 +76,10 @@ class EmbeddedProxy(Proxy):
         super().__init__(settings, Clusters(settings.clusters), GrpcServices(settings.grpc_clusters))
         self._log = Log(self.settings.log_level)
         self._events = EventQueue(start_ns)
-        self._plugin = Plugin(make_guest, self.settings, self._log, self._events, self.clusters, self.grpc)
+        self._recorder = Recorder(self._events.now_ns)
+        self._plugin = Plugin(
+            make_guest, self.settings, self._log, self._events, self._recorder, self.clusters, self.grpc
+        )
         self._timeout_ns = nanoseconds(timeout)
         self._connection_ids = itertools.count(1)
         self._connections: list[EmbeddedConnection] = []

@@ -78,6 +78,10 @@ class VirtualMachine:
         effective = self.contexts.get(self._effective_id) if self._effective_id else None
         return effective or self.contexts[self._current_id]
 
+    def acting_context_id(self) -> int:
+        """The number of the context that hostcalls act for; 0 before there is one."""
+        return self._effective_id or self._current_id
+
     def called_context(self) -> Context:
         """The context whose callback is running, whatever is the effective one."""
         return self.contexts[self._current_id]

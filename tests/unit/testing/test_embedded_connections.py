@@ -12,9 +12,9 @@ import pytest
 from pywasm_filter.sdk.abi import BufferType, PeerType, Status, StreamType
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.testing import EmbeddedProxy, HostcallNotSupported, PluginSettings, StreamStalled
-from pywasm_filter.testing.embedded.host import Host
 
 CONTINUE, PAUSE = 0, 1
+GOOGLE_GRPC = b"\x12\x00"  # GrpcService.google_grpc
 CALLBACKS = [
     *("configure", "tick", "context_create", "new_connection", "downstream_data", "upstream_data"),
     *("downstream_connection_close", "upstream_connection_close", "done", "log", "delete"),
@@ -161,8 +161,8 @@ def test_what_is_held_is_limited() -> None:
 
 def test_errors_of_the_filter_and_of_the_upstream_reach_the_test() -> None:
     def unsupported(host: Hostcalls, context_id: int, size: int, end: int) -> int:
-        assert isinstance(host, Host)
-        host.unsupported("proxy_new")
+        status, _ = host.proxy_grpc_call(GOOGLE_GRPC, b"service", b"method", b"", b"", 1000)
+        return status
 
     def fail(data: bytes) -> bytes:
         raise LookupError(data)

@@ -1,0 +1,134 @@
+"""What lies between a guest and its host: each call either way is reported, hostcalls may be answered on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Protocol, cast
+
+import proxy_wasm_abi
+from proxy_wasm_abi import Hostcall
+
+from pywasm_filter.sdk.hostcalls import Hostcalls
+from pywasm_filter.testing.guests import Guest, GuestTrap
+from pywasm_filter.testing.recorder import Answer, Argument, Raised, Recorder, clipped
+
+
+class Interceptor(Protocol):
+    """Answers hostcalls in the host's place."""
+
+    def hostcall(self, name: str, args: tuple[Argument, ...], /) -> Answer | None:
+        """The answer in lifted form, a status or a tuple of it and the results; None lets the call pass.
+
+        Raises GuestTrap to kill the VM here and now.
+        """
+        ...
+
+
+class Boundary:
+    """The two ways across: `hostcalls` go to the interceptors in order, then to the host; `around` is for callbacks.
+
+    A trap that an interceptor raises is not left to the guest, whose Python code could catch it: no hostcall passes any
+    more, and the callback ends in it.
+    """
+
+    def __init__(self, host: Hostcalls, vm_name: str, recorder: Recorder, context_id: Callable[[], int]) -> None:
+        """`vm_name` tells the VM from others of the same recorder; `context_id` is whom hostcalls act for now."""
+        self.interceptors: list[Interceptor] = []
+        """Asked in order before each hostcall."""
+        self.before_callbacks: list[Callable[[str, tuple[int, ...]], None]] = []
+        """Called in order before each callback, with its name and its arguments; GuestTrap from one kills the VM."""
+        self._host = host
+        self._vm_name = vm_name
+        self._recorder = recorder
+        self._context_id = context_id
+        self._trap: GuestTrap | None = None
+        self.hostcalls = cast(
+            "Hostcalls",
+            SimpleNamespace(**{entry.name: self._crossing(entry) for entry in proxy_wasm_abi.load().hostcalls}),
+        )
+        """The hostcalls for the guest: all of the ABI's table."""
+
+    def around(self, guest: Guest) -> Guest:
+        """The guest for the host: its callbacks are reported."""
+        return _ObservedGuest(guest, self)
+
+    def call(self, guest: Guest, name: str, args: tuple[int, ...]) -> int | None:
+        """Call a callback, and report it. Raises what the guest raises, and GuestTrap."""
+        self._recorder.callback(self._vm_name, name, args)
+        try:
+            for before in self.before_callbacks:
+                before(name, args)
+            result = guest.call(name, *args)
+            if self._trap is not None:
+                raise self._trap
+        except BaseException as error:
+            dead = error if self._trap is None else self._trap
+            self._recorder.returned(self._vm_name, name, Raised(dead))
+            if dead is error:
+                raise
+            raise dead from error
+        self._recorder.returned(self._vm_name, name, result)
+        return result
+
+    def _crossing(self, hostcall: Hostcall) -> Callable[..., Answer]:
+        name = hostcall.name
+        method: Callable[..., Answer] = getattr(self._host, name)
+        report = self._recorder.hostcall
+        vm_name, context_id = self._vm_name, self._context_id
+        has_buffers = any(value.is_buffer for value in (*hostcall.params, *hostcall.returns))
+
+        def call(*args: Argument) -> Answer:
+            try:
+                if self.interceptors or self._trap is not None:
+                    answer = self._intercepted(name, args, method)
+                else:
+                    answer = method(*args)
+            except BaseException as error:
+                report(vm_name, context_id(), name, clipped(args), Raised(error))
+                raise
+            if has_buffers:
+                report(vm_name, context_id(), name, clipped(args), clipped(answer))
+            else:
+                report(vm_name, context_id(), name, args, answer)
+            return answer
+
+        return call
+
+    def _intercepted(self, name: str, args: tuple[Argument, ...], method: Callable[..., Answer]) -> Answer:
+        if self._trap is not None:
+            raise self._trap
+        try:
+            for interceptor in self.interceptors:
+                answer = interceptor.hostcall(name, args)
+                if answer is not None:
+                    return answer
+        except GuestTrap as trap:
+            self._trap = trap
+            raise
+        return method(*args)
+
+
+class _ObservedGuest:
+    """A guest whose callbacks go through the boundary."""
+
+    def __init__(self, guest: Guest, boundary: Boundary) -> None:
+        self._guest = guest
+        self._boundary = boundary
+
+    @property
+    def exports(self) -> frozenset[str]:
+        """Names of the callbacks that the guest has."""
+        return self._guest.exports
+
+    def start(self) -> None:
+        """Initialise the VM."""
+        self._guest.start()
+
+    def call(self, name: str, *args: int) -> int | None:
+        """Call a callback."""
+        return self._boundary.call(self._guest, name, args)
+
+    def discard(self) -> None:
+        """The VM is over."""
+        self._guest.discard()
