@@ -26,6 +26,8 @@ from pywasm_filter.testing.errors import (
     StepwiseNotSupported,
     StreamReset,
     StreamStalled,
+    TraceNotKept,
+    TraceNotSupported,
     WrongProtocol,
 )
 from pywasm_filter.testing.exchange import Exchange
@@ -41,6 +43,7 @@ from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy, Stream
 from pywasm_filter.testing.settings import AttributeValue, PluginSettings, Route
+from pywasm_filter.testing.trace import Crossing, Trace
 
 __all__ = [
     "AttributeValue",
@@ -52,6 +55,7 @@ __all__ = [
     "Clusters",
     "Connection",
     "ContentLengthMismatch",
+    "Crossing",
     "Delay",
     "EmbeddedProxy",
     "EmbeddedStream",
@@ -85,5 +89,8 @@ __all__ = [
     "Stream",
     "StreamReset",
     "StreamStalled",
+    "Trace",
+    "TraceNotKept",
+    "TraceNotSupported",
     "WrongProtocol",
 ]

@@ -37,6 +37,7 @@ from pywasm_filter.testing.errors import (
     HostMisuse,
     PluginConfigurationError,
     StreamStalled,
+    TraceNotSupported,
     WrongProtocol,
 )
 from pywasm_filter.testing.exchange import Exchange
@@ -45,6 +46,7 @@ from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy
 from pywasm_filter.testing.settings import PluginSettings
+from pywasm_filter.testing.trace import Trace
 from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
 
 if TYPE_CHECKING:
@@ -61,6 +63,10 @@ _LEVELS = {
 _NAMES = {level: name for name, level in _LEVELS.items()}
 _METRICS = "wasmcustom."
 _SHORT = 2.0  # seconds that Envoy may take to see a connection end
+_NO_TRACE = (
+    "Envoy does not show what crosses between it and the plugin; limit the test with "
+    "@pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
+)
 _TRAP = "Function: "  # how Envoy's message of a failed callback begins
 
 
@@ -196,6 +202,11 @@ class EnvoyProxy(Proxy):
         return [line.message for line in lines if line.is_at_least("warning") and not _is_plugins(line.message)]
 
     @property
+    def trace(self) -> Trace:
+        """Raises TraceNotSupported."""
+        raise TraceNotSupported(_NO_TRACE)
+
+    @property
     def metrics(self) -> Metrics:
         """The plugin's metrics: counted and recorded at its start and since this proxy was made."""
         now, start, before = self._envoy.metrics(), self._envoy.start_up_metrics, self._metrics_before
@@ -230,6 +241,7 @@ class EnvoyProxy(Proxy):
             upstream_request=None if recorded is None else _request(recorded),
             cluster=cluster,
             logs=_own_lines(self._envoy.process.wasm_log_lines(first_line)),
+            trace=lambda: self.trace,
             reset=reset,
         )
 

@@ -91,3 +91,17 @@ class CallBackNotSupported(ProxyTestError):  # noqa: N818
 
 class AttributesNotSupported(ProxyTestError):  # noqa: N818
     """A test sets attributes of a proxy that has its own."""
+
+
+class TraceNotSupported(ProxyTestError):  # noqa: N818
+    """This proxy does not show what crosses between it and the plugin."""
+
+
+class TraceNotKept(ProxyTestError):  # noqa: N818
+    """Too much has crossed since then."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the trace of this exchange is not kept any more: look at it earlier, or keep more with "
+            "@pytest.mark.pywasm(trace_length=...)"
+        )

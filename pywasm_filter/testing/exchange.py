@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pywasm_filter.testing.errors import StreamReset
 from pywasm_filter.testing.messages import LogLine, Request, Response
+from pywasm_filter.testing.trace import Trace
 
 
 class Exchange:
     """What became of a request.
 
-    `logs` has what the plugin logged from the first callback of the stream to the last. `reset` tells whether the
+    `logs` has what the plugin logged from the first callback of the stream to the last, `trace` what crossed between
+    proxy and plugin in that time: see `Proxy.trace`. `reset` tells whether the
     stream was broken off: by the filter, by a trap, or by a local reply that came too late.
     """
 
@@ -29,12 +31,14 @@ class Exchange:
         upstream_request: Request | None,
         cluster: str | None,
         logs: Sequence[LogLine],
+        trace: Callable[[], Trace],
         reset: bool = False,
     ) -> None:
         self._response = response
         self.upstream_request = upstream_request
         self.cluster = cluster
         self.logs = list(logs)
+        self._trace = trace
         self.reset = reset
 
     @property
@@ -51,6 +55,14 @@ class Exchange:
         if self._response is None:
             raise StreamReset("the stream was reset before a response (exchange.reset tells without raising)")
         return self._response
+
+    @property
+    def trace(self) -> Trace:
+        """What crossed between proxy and plugin meanwhile. Raises TraceNotSupported as `Proxy.trace` does.
+
+        Raises TraceNotKept when more than `trace_length` crossings have come since.
+        """
+        return self._trace()
 
     def __repr__(self) -> str:
         reached = "" if self.reached_upstream else ", answered by the proxy"

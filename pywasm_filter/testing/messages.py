@@ -34,6 +34,13 @@ class Headers:
             pairs = headers.items() if isinstance(headers, Mapping) else headers
             self._raw = tuple((_encode(name, "name"), _encode(value, "value")) for name, value in pairs)
 
+    @classmethod
+    def of_wire(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
+        """Pairs as a plugin wrote them, whatever is in them: nothing is checked."""
+        headers = cls()
+        headers._raw = tuple(pairs)
+        return headers
+
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
         """All pairs in order, names as they were given."""

@@ -16,6 +16,7 @@ from pywasm_filter.testing.grpc import GrpcCallRecord, GrpcServices
 from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.settings import PluginSettings
+from pywasm_filter.testing.trace import Trace
 from pywasm_filter.testing.wire import check_framing
 
 Upstream = Response | Callable[[Request], Response]
@@ -85,6 +86,15 @@ class Proxy(ABC):
     @abstractmethod
     def notes(self) -> list[str]:
         """What the proxy itself has to say, such as traps of the VM."""
+
+    @property
+    @abstractmethod
+    def trace(self) -> Trace:
+        """What has crossed between the proxy and the plugin, in both directions: the last `trace_length` of it.
+
+        `print(proxy.trace)` shows it, `proxy.trace.calls("proxy_http_call")` picks one function. Raises
+        TraceNotSupported in a real Envoy that does not log it: see `--pywasm-trace`.
+        """
 
     @property
     @abstractmethod

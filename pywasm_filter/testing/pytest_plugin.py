@@ -22,7 +22,7 @@ _MARKER = (
     "pywasm(filter=None, configuration=b'', vm_configuration=b'', root_id='', plugin_name='plugin', vm_id='', "
     "environment={}, protocol='http', allow_on_headers_stop_iteration=False, fail_open=False, "
     "buffer_limit_bytes=1048576, routes=(), node={}, metadata={}, attributes={}, clusters=[], grpc_clusters=[], "
-    "background_roots=[], log_level=LogLevel.DEBUG, hosts=None): "
+    "background_roots=[], log_level=LogLevel.DEBUG, trace_length=5000, hosts=None): "
     "what the fixtures `proxy` and `make_proxy` run, and how: the filter's file, relative to the test's (default: "
     "filter.py beside the test, then the ini option pywasm_filter), whether it filters 'http' or 'tcp', its "
     "configurations as bytes, str or dict (JSON), clusters that HTTP and gRPC callouts may name, further root "
@@ -47,6 +47,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="HOST",
         help=f"where filters run: {', '.join(HOSTS)}; repeatable, default {HOSTS[0]}",
     )
+    group.addoption(
+        "--pywasm-trace",
+        default="200",
+        metavar="N|all",
+        help="how many lines of the trace of a proxy are shown when its test fails; default 200",
+    )
     parser.addini("pywasm_filter", "the filter under test where no filter.py is beside the test, relative to this file")
 
 
@@ -56,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in _chosen_hosts(config):
         if name not in HOSTS:
             raise pytest.UsageError(f"--pywasm-host: no such host: {name!r}; there are {', '.join(HOSTS)}")
+    _trace_lines(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -80,12 +87,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the plugin logged when a test fails. Nothing is kept of a test that is over: pytest keeps the item."""
+    """Show trace and log when a test fails. Nothing is kept of a test that is over: pytest keeps the item."""
     report = yield
     if report.failed:
         for proxy in item.stash.get(_proxies, []):
-            lines = [*map(str, proxy.logs), *(f"[proxy] {note}" for note in proxy.notes)]
-            report.sections.append(("proxy log", "\n".join(lines) or "(the plugin logged nothing)"))
+            report.sections += _sections(proxy, _trace_lines(item.config))
     if report.when == "teardown" and _proxies in item.stash:
         del item.stash[_proxies]
     return report
@@ -154,6 +160,30 @@ def _make(session: ProxySession, host: str, filter_path: Path, arguments: Mappin
         return session.proxy(host, filter_path, settings)
     except (CompileError, HostNotInstalled, AttributesNotSupported) as error:
         _fail(str(error))
+
+
+def _sections(proxy: Proxy, trace_lines: int | None) -> Iterator[tuple[str, str]]:
+    """What a failed test shows of a proxy: title and text."""
+    from pywasm_filter.testing.errors import TraceNotSupported
+
+    try:
+        trace = proxy.trace
+    except TraceNotSupported:
+        pass
+    else:
+        yield "proxy trace", trace.text(trace_lines) or "(nothing has crossed)"
+    lines = [*map(str, proxy.logs), *(f"[proxy] {note}" for note in proxy.notes)]
+    yield "proxy log", "\n".join(lines) or "(the plugin logged nothing)"
+
+
+def _trace_lines(config: pytest.Config) -> int | None:
+    """The number of lines that --pywasm-trace asks for; None for all."""
+    given = str(config.getoption("--pywasm-trace"))
+    if given == "all":
+        return None
+    if not given.isdecimal():
+        raise pytest.UsageError(f"--pywasm-trace: a number of lines or 'all', not {given!r}")
+    return int(given)
 
 
 def _fail(reason: str) -> NoReturn:

@@ -11,11 +11,11 @@ Argument: TypeAlias = "int | bytes"
 Answer: TypeAlias = "int | tuple[Argument, ...]"
 """What a hostcall answers: a status, or a status and its results."""
 
-KEPT_BYTES = 4096
+KEPT_BYTES = 16 * 1024
 """So much of a buffer is kept."""
-KEPT_CROSSINGS = 10_000
+KEPT_CROSSINGS = 5_000
 
-HOSTCALL, CALLBACK, RETURN = range(3)
+HOSTCALL, INTERCEPTED, CALLBACK, RETURN = range(4)
 
 AnswerT = TypeVar("AnswerT", bound="int | tuple[Argument, ...]")
 
@@ -43,8 +43,9 @@ class Raised:
 class Entry(NamedTuple):
     """One crossing as it was.
 
-    `kind` is HOSTCALL, CALLBACK or RETURN, the end of a callback. `moment` is the context that a hostcall acted for,
-    the time in nanoseconds at which a callback began, 0 for its end. `answer` is None for the beginning of a callback.
+    `kind` is HOSTCALL, INTERCEPTED for one that did not reach the host, CALLBACK, or RETURN for the end of a callback.
+    `moment` is the context that a hostcall acted for, the time in nanoseconds at which a callback began, 0 for its end.
+    `answer` is None for the beginning of a callback.
     """
 
     number: int
@@ -72,16 +73,16 @@ class Recorder:
         """The number of the next entry."""
         return self._entries[-1][0] + 1 if self._entries else 0
 
-    def entries(self, since: int = 0) -> list[Entry]:
-        """What is kept, from the entry of that number on."""
+    def entries(self, since: int = 0, until: int | None = None) -> list[Entry]:
+        """What is kept, from the entry with the number `since` on, to the one before `until`."""
         newest = itertools.takewhile(lambda entry: entry[0] >= since, reversed(self._entries))
-        return [Entry(*entry) for entry in newest][::-1]
+        return [Entry(*entry) for entry in newest if until is None or entry[0] < until][::-1]
 
     def hostcall(
-        self, vm_name: str, context_id: int, name: str, args: tuple[Argument, ...], answer: Answer | Raised
+        self, kind: int, vm_name: str, context_id: int, name: str, args: tuple[Argument, ...], answer: Answer | Raised
     ) -> None:
-        """A hostcall has been answered."""
-        self._entries.append((next(self._numbers), HOSTCALL, vm_name, context_id, name, args, answer))
+        """A hostcall has been answered; `kind` is HOSTCALL or INTERCEPTED."""
+        self._entries.append((next(self._numbers), kind, vm_name, context_id, name, args, answer))
 
     def callback(self, vm_name: str, name: str, args: tuple[int, ...]) -> None:
         """A callback begins."""

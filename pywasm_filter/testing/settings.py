@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pywasm_filter.sdk.abi import LogLevel
+from pywasm_filter.testing.recorder import KEPT_CROSSINGS
 
 Configuration = bytes | str | Mapping[str, Any]
 """A plugin's or a VM's configuration: bytes as they are, text as UTF-8, a mapping as JSON."""
@@ -74,10 +75,14 @@ class PluginSettings:
     in Envoy, bootstrap extensions `envoy.bootstrap.wasm` with the same vm_id."""
     log_level: LogLevel = LogLevel.DEBUG
     """The least level of log lines that are kept."""
+    trace_length: int = KEPT_CROSSINGS
+    """How many crossings between proxy and plugin the embedded proxy keeps; a callback counts as two."""
 
     def __post_init__(self) -> None:
         if self.protocol not in ("http", "tcp"):
             raise ValueError(f"protocol is 'http' or 'tcp', not {self.protocol!r}")
+        if self.trace_length < 1:
+            raise ValueError(f"trace_length is at least 1, not {self.trace_length}")
         _check_names("node", self.node, _NODE_FIELDS)
         _check_names("metadata", self.metadata, _METADATA_OWNERS)
         callees = {*self.clusters, *self.grpc_clusters}

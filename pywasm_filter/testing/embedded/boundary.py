@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Protocol, cast
-
-import proxy_wasm_abi
-from proxy_wasm_abi import Hostcall
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.testing.guests import Guest, GuestTrap
-from pywasm_filter.testing.recorder import Answer, Argument, Raised, Recorder, clipped
+from pywasm_filter.testing.recorder import HOSTCALL, INTERCEPTED, Answer, Argument, Raised, Recorder, clipped
+
+if TYPE_CHECKING:
+    from proxy_wasm_abi import Hostcall
 
 
 class Interceptor(Protocol):
@@ -34,6 +34,8 @@ class Boundary:
 
     def __init__(self, host: Hostcalls, vm_name: str, recorder: Recorder, context_id: Callable[[], int]) -> None:
         """`vm_name` tells the VM from others of the same recorder; `context_id` is whom hostcalls act for now."""
+        import proxy_wasm_abi  # with the first VM: all pytest runs load this module
+
         self.interceptors: list[Interceptor] = []
         """Asked in order before each hostcall."""
         self.before_callbacks: list[Callable[[str, tuple[int, ...]], None]] = []
@@ -79,23 +81,25 @@ class Boundary:
         has_buffers = any(value.is_buffer for value in (*hostcall.params, *hostcall.returns))
 
         def call(*args: Argument) -> Answer:
+            kind = HOSTCALL
             try:
-                if self.interceptors or self._trap is not None:
-                    answer = self._intercepted(name, args, method)
-                else:
+                answer = self._intercept(name, args) if self.interceptors or self._trap is not None else None
+                if answer is None:
                     answer = method(*args)
+                else:
+                    kind = INTERCEPTED
             except BaseException as error:
-                report(vm_name, context_id(), name, clipped(args), Raised(error))
+                report(kind, vm_name, context_id(), name, clipped(args), Raised(error))
                 raise
             if has_buffers:
-                report(vm_name, context_id(), name, clipped(args), clipped(answer))
+                report(kind, vm_name, context_id(), name, clipped(args), clipped(answer))
             else:
-                report(vm_name, context_id(), name, args, answer)
+                report(kind, vm_name, context_id(), name, args, answer)
             return answer
 
         return call
 
-    def _intercepted(self, name: str, args: tuple[Argument, ...], method: Callable[..., Answer]) -> Answer:
+    def _intercept(self, name: str, args: tuple[Argument, ...]) -> Answer | None:
         if self._trap is not None:
             raise self._trap
         try:
@@ -106,7 +110,7 @@ class Boundary:
         except GuestTrap as trap:
             self._trap = trap
             raise
-        return method(*args)
+        return None
 
 
 class _ObservedGuest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import NoReturn
 
 from pywasm_filter.testing.clock import Clock, nanoseconds
@@ -15,7 +16,7 @@ from pywasm_filter.testing.embedded.log import Log
 from pywasm_filter.testing.embedded.pairs import Pair
 from pywasm_filter.testing.embedded.stall import stall_reason
 from pywasm_filter.testing.embedded.stream import HttpStream
-from pywasm_filter.testing.errors import StreamStalled, WrongProtocol
+from pywasm_filter.testing.errors import StreamStalled, TraceNotKept, WrongProtocol
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.grpc import GrpcServices
 from pywasm_filter.testing.guests import GuestFactory
@@ -24,6 +25,7 @@ from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy, Stream, outgoing_request
 from pywasm_filter.testing.recorder import Recorder
 from pywasm_filter.testing.settings import PluginSettings
+from pywasm_filter.testing.trace import Trace
 from pywasm_filter.testing.wire import framing, has_no_body, response_framing
 
 # What Envoy takes from the requests of clients that it does not trust, and what concerns one connection.
@@ -76,7 +78,7 @@ class EmbeddedProxy(Proxy):
         super().__init__(settings, Clusters(settings.clusters), GrpcServices(settings.grpc_clusters))
         self._log = Log(self.settings.log_level)
         self._events = EventQueue(start_ns)
-        self._recorder = Recorder(self._events.now_ns)
+        self._recorder = Recorder(self._events.now_ns, settings.trace_length)
         self._plugin = Plugin(
             make_guest, self.settings, self._log, self._events, self._recorder, self.clusters, self.grpc
         )
@@ -99,6 +101,11 @@ class EmbeddedProxy(Proxy):
     def notes(self) -> list[str]:
         """Traps of the VM."""
         return list(self._log.notes)
+
+    @property
+    def trace(self) -> Trace:
+        """What has crossed between the proxy and the plugin."""
+        return Trace(self._recorder.entries())
 
     @property
     def metrics(self) -> Metrics:
@@ -183,6 +190,7 @@ class EmbeddedStream(Stream):
         self._plugin = plugin
         self._log = plugin.log
         self._first_line = len(plugin.log.lines)
+        self._first_crossing = plugin.recorder.next_number
         self._stream = HttpStream(plugin.vm, plugin.root, headers, connection_id)
 
     def send_all(self, request: Request) -> None:
@@ -304,11 +312,13 @@ class EmbeddedStream(Stream):
     @property
     def exchange(self) -> Exchange:
         """What has become of the request so far."""
+        recorder = self._plugin.recorder
         return Exchange(
             response=self.response,
             upstream_request=self.complete_upstream_request,
             cluster=self._stream.cluster if self._stream.upstream_request_complete else None,
             logs=self._log.lines[self._first_line :],
+            trace=partial(_trace, recorder, self._first_crossing, recorder.next_number),
             reset=self._stream.was_reset,
         )
 
@@ -325,6 +335,13 @@ class EmbeddedStream(Stream):
         self._plugin.raise_fault()
         self._plugin.events.run_due()
         self._plugin.raise_fault()
+
+
+def _trace(recorder: Recorder, since: int, until: int) -> Trace:
+    entries = recorder.entries(since, until)
+    if len(entries) < until - since:
+        raise TraceNotKept
+    return Trace(entries, since)
 
 
 def _element_count(metadata: HeadersInput) -> int:

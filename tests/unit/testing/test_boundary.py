@@ -190,7 +190,7 @@ def test_memory_is_bounded() -> None:
     recorder = Recorder(lambda: 0, kept=5)
     hostcalls: Hostcalls = Boundary(Host(), "the VM", recorder, lambda: 0).hostcalls
     for _ in range(20):
-        assert hostcalls.proxy_get_property(b"x" * 10_000) == (Status.OK, b"x" * 20_000)
+        assert hostcalls.proxy_get_property(b"x" * 20_000) == (Status.OK, b"x" * 40_000)
     entries = recorder.entries()
     assert [entry.number for entry in entries] == [15, 16, 17, 18, 19]
     [path] = entries[0].args
@@ -198,5 +198,5 @@ def test_memory_is_bounded() -> None:
     _, value = entries[0].answer
     assert isinstance(path, Clipped)
     assert isinstance(value, Clipped)
-    assert (len(path), path.size) == (KEPT_BYTES, 10_000)
-    assert (len(value), value.size) == (KEPT_BYTES, 20_000)
+    assert (len(path), path.size) == (KEPT_BYTES, 20_000)
+    assert (len(value), value.size) == (KEPT_BYTES, 40_000)
