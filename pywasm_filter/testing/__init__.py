@@ -7,7 +7,7 @@ def test_adds_header(proxy: Proxy) -> None:
     assert exchange.upstream_request.headers["x-hello"] == "world"
 """
 
-from pywasm_filter.sdk.abi import LogLevel
+from pywasm_filter.sdk.abi import LogLevel, Status
 from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
 from pywasm_filter.testing.clock import Clock
 from pywasm_filter.testing.clusters import Callout, ClusterAnswer, Clusters, Partial
@@ -17,6 +17,7 @@ from pywasm_filter.testing.errors import (
     AttributesNotSupported,
     CallBackNotSupported,
     ContentLengthMismatch,
+    FaultsNotSupported,
     ForeignFunctionNotInstalled,
     GuestLoadError,
     HostcallNotSupported,
@@ -31,6 +32,7 @@ from pywasm_filter.testing.errors import (
     WrongProtocol,
 )
 from pywasm_filter.testing.exchange import Exchange
+from pywasm_filter.testing.faults import Fault, Faults
 from pywasm_filter.testing.grpc import (
     GrpcCall,
     GrpcCallRecord,
@@ -60,6 +62,9 @@ __all__ = [
     "EmbeddedProxy",
     "EmbeddedStream",
     "Exchange",
+    "Fault",
+    "Faults",
+    "FaultsNotSupported",
     "ForeignFunctionNotInstalled",
     "GrpcCall",
     "GrpcCallRecord",
@@ -85,6 +90,7 @@ __all__ = [
     "Reset",
     "Response",
     "Route",
+    "Status",
     "StepwiseNotSupported",
     "Stream",
     "StreamReset",

@@ -34,6 +34,7 @@ from pywasm_filter.testing.envoy.tcp import TcpBench
 from pywasm_filter.testing.envoy_connection import EnvoyConnection
 from pywasm_filter.testing.errors import (
     AttributesNotSupported,
+    FaultsNotSupported,
     HostMisuse,
     PluginConfigurationError,
     StreamStalled,
@@ -41,6 +42,7 @@ from pywasm_filter.testing.errors import (
     WrongProtocol,
 )
 from pywasm_filter.testing.exchange import Exchange
+from pywasm_filter.testing.faults import Faults
 from pywasm_filter.testing.grpc import GrpcService, GrpcServices
 from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
@@ -205,6 +207,14 @@ class EnvoyProxy(Proxy):
     def trace(self) -> Trace:
         """Raises TraceNotSupported."""
         raise TraceNotSupported(_NO_TRACE)
+
+    @property
+    def faults(self) -> Faults:
+        """Raises FaultsNotSupported."""
+        raise FaultsNotSupported(
+            "a real Envoy lets no test between it and the plugin; limit the test with "
+            "@pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
+        )
 
     @property
     def metrics(self) -> Metrics:

@@ -105,3 +105,7 @@ class TraceNotKept(ProxyTestError):  # noqa: N818
             "the trace of this exchange is not kept any more: look at it earlier, or keep more with "
             "@pytest.mark.pywasm(trace_length=...)"
         )
+
+
+class FaultsNotSupported(ProxyTestError):  # noqa: N818
+    """This proxy lets no test between it and the plugin."""

@@ -12,6 +12,7 @@ from pywasm_filter.testing.clusters import Callout, Clusters
 from pywasm_filter.testing.connection import Connection, TcpUpstream
 from pywasm_filter.testing.errors import CallBackNotSupported, StepwiseNotSupported
 from pywasm_filter.testing.exchange import Exchange
+from pywasm_filter.testing.faults import Faults
 from pywasm_filter.testing.grpc import GrpcCallRecord, GrpcServices
 from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
@@ -94,6 +95,14 @@ class Proxy(ABC):
 
         `print(proxy.trace)` shows it, `proxy.trace.calls("proxy_http_call")` picks one function. Raises
         TraceNotSupported in a real Envoy that does not log it: see `--pywasm-trace`.
+        """
+
+    @property
+    @abstractmethod
+    def faults(self) -> Faults:
+        """Faults between plugin and proxy: `proxy.faults.fail("proxy_get_property", Status.NOT_FOUND, times=1)`.
+
+        Raises FaultsNotSupported in a real Envoy.
         """
 
     @property

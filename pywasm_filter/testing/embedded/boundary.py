@@ -40,6 +40,8 @@ class Boundary:
         """Asked in order before each hostcall."""
         self.before_callbacks: list[Callable[[str, tuple[int, ...]], None]] = []
         """Called in order before each callback, with its name and its arguments; GuestTrap from one kills the VM."""
+        self.after_hostcalls: list[Callable[[str, tuple[Argument, ...], Answer], Answer | None]] = []
+        """Called in order with the name, the arguments and the host's answer, for another answer or None."""
         self._host = host
         self._vm_name = vm_name
         self._recorder = recorder
@@ -86,6 +88,10 @@ class Boundary:
                 answer = self._intercept(name, args) if self.interceptors or self._trap is not None else None
                 if answer is None:
                     answer = method(*args)
+                    for after in self.after_hostcalls:
+                        changed = after(name, args, answer)
+                        if changed is not None:
+                            kind, answer = INTERCEPTED, changed
                 else:
                     kind = INTERCEPTED
             except BaseException as error:

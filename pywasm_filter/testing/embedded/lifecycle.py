@@ -6,6 +6,7 @@ from pywasm_filter.testing.clusters import Clusters
 from pywasm_filter.testing.embedded.boundary import Boundary
 from pywasm_filter.testing.embedded.contexts import Context, RootContext
 from pywasm_filter.testing.embedded.events import EventQueue
+from pywasm_filter.testing.embedded.fault_injector import FaultInjector
 from pywasm_filter.testing.embedded.host import Host
 from pywasm_filter.testing.embedded.log import Log
 from pywasm_filter.testing.embedded.metrics import MetricValues, VmMetrics
@@ -13,6 +14,7 @@ from pywasm_filter.testing.embedded.queues import SharedQueues
 from pywasm_filter.testing.embedded.shared import Shared, SharedData
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import PluginConfigurationError
+from pywasm_filter.testing.faults import Faults
 from pywasm_filter.testing.grpc import GrpcServices
 from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.recorder import Recorder
@@ -41,6 +43,7 @@ class Plugin:
         self._make_guest = make_guest
         self.events = events
         self.recorder = recorder
+        self.faults = Faults()
         self._shared = Shared(SharedData(), SharedQueues(events), clusters, grpc)
         self.metric_values = MetricValues()
         roots = [(settings.root_id, settings.configuration), *settings.background_roots.items()]
@@ -72,6 +75,10 @@ class Plugin:
         vm = VirtualMachine(self.settings, self.log, self.events, self._shared)
         Context(vm, 0)
         boundary = Boundary(Host(vm, VmMetrics(self.metric_values)), which, self.recorder, vm.acting_context_id)
+        injector = FaultInjector(self.faults, self._shared.data, vm.note_fault)
+        boundary.interceptors.append(injector)
+        boundary.after_hostcalls.append(injector.after_hostcall)
+        boundary.before_callbacks.append(injector.before_callback)
         vm.install(boundary.around(self._make_guest(boundary.hostcalls)))
         self._check(vm, True, f"{which} could not be initialised")
         return vm

@@ -18,6 +18,7 @@ from pywasm_filter.testing.embedded.stall import stall_reason
 from pywasm_filter.testing.embedded.stream import HttpStream
 from pywasm_filter.testing.errors import StreamStalled, TraceNotKept, WrongProtocol
 from pywasm_filter.testing.exchange import Exchange
+from pywasm_filter.testing.faults import Faults
 from pywasm_filter.testing.grpc import GrpcServices
 from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.messages import Headers, HeadersInput, LogLine, Request, Response, chunks_of
@@ -106,6 +107,11 @@ class EmbeddedProxy(Proxy):
     def trace(self) -> Trace:
         """What has crossed between the proxy and the plugin."""
         return Trace(self._recorder.entries())
+
+    @property
+    def faults(self) -> Faults:
+        """The faults of all VMs."""
+        return self._plugin.faults
 
     @property
     def metrics(self) -> Metrics:
