@@ -54,6 +54,8 @@ class Clusters(MutableMapping[str, ClusterAnswer]):
         """`changed` is told of each answer that is set."""
         self._answers: dict[str, ClusterAnswer] = dict.fromkeys(names, Response(200))
         self._changed = changed
+        self.answered: set[str] = set()
+        """The clusters for which the test has said what answers."""
         self.callouts: list[Callout] = []
         """The callouts that arrived, in order."""
 
@@ -66,11 +68,13 @@ class Clusters(MutableMapping[str, ClusterAnswer]):
         if not isinstance(answer, Refuse) and not callable(answer):
             _check(f"cluster {name!r}", answer)
         self._answers[name] = answer
+        self.answered.add(name)
         self._changed(name, answer)
 
     def __delitem__(self, name: str) -> None:
         """Go back to the empty 200."""
         self[name] = Response(200)
+        self.answered.discard(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._answers)

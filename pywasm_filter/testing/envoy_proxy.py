@@ -204,6 +204,11 @@ class EnvoyProxy(Proxy):
         return [line.message for line in lines if line.is_at_least("warning") and not _is_plugins(line.message)]
 
     @property
+    def traps(self) -> list[str]:
+        """Envoy's messages of callbacks that failed since this proxy was made."""
+        return self._envoy.traps(self._first_line)
+
+    @property
     def trace(self) -> Trace:
         """Raises TraceNotSupported."""
         raise TraceNotSupported(_NO_TRACE)

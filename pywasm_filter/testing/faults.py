@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Condition: TypeAlias = Callable[[Mapping[str, Any]], bool]
 """Told the arguments of a call by their names in the ABI, as in `Crossing.arguments`: whether the fault strikes."""
 
+INJECTED = "proxy.faults: a trap in "
+"""How the message of a trap begins that a test has asked for."""
 _SET_SHARED_DATA = "proxy_set_shared_data"
 
 

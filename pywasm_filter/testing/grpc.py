@@ -197,6 +197,8 @@ class GrpcServices(MutableMapping[str, GrpcService]):
         """`changed` is told of each service that is set."""
         self._services: dict[str, GrpcService] = dict.fromkeys(clusters, GrpcReply())
         self._changed = changed
+        self.answered: set[str] = set()
+        """The clusters for which the test has said what answers."""
         self.calls: list[GrpcCallRecord] = []
         """The calls that arrived, in order."""
 
@@ -209,10 +211,12 @@ class GrpcServices(MutableMapping[str, GrpcService]):
         if not _is_service(service):
             raise TypeError(f"a gRPC cluster is answered by a GrpcReply, a function or a GrpcHandler, not {service!r}")
         self._services[cluster] = service
+        self.answered.add(cluster)
         self._changed(cluster, service)
 
     def __delitem__(self, cluster: str) -> None:
         self[cluster] = GrpcReply()
+        self.answered.discard(cluster)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._services)

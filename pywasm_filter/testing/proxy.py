@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -17,6 +18,7 @@ from pywasm_filter.testing.grpc import GrpcCallRecord, GrpcServices
 from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.settings import PluginSettings
+from pywasm_filter.testing.strict import unexpected
 from pywasm_filter.testing.trace import Trace
 from pywasm_filter.testing.wire import check_framing
 
@@ -52,6 +54,7 @@ class Proxy(ABC):
         """What answers gRPC callouts, by the name of a cluster that the settings declare; by default `GrpcReply()`.
         `proxy.grpc["authz"] = GrpcReply(b"…")`, a function of the `GrpcRequest`, a `GrpcHandler`, or Delay, NoAnswer,
         Reset, Refuse. May be set at any time."""
+        self._expected: list[re.Pattern[str]] = []
         self.tcp_upstream: TcpUpstream | None = None
         """Answers what arrives over the TCP connections that are opened from now on: a function from bytes to bytes,
         which also closes its side after the client's. By default nothing does: the test sends by `upstream_send`."""
@@ -87,6 +90,28 @@ class Proxy(ABC):
     @abstractmethod
     def notes(self) -> list[str]:
         """What the proxy itself has to say, such as traps of the VM."""
+
+    @property
+    @abstractmethod
+    def traps(self) -> list[str]:
+        """The traps of the plugin's VMs, in the words of the proxy; they are among its notes."""
+
+    def expect_log(self, pattern: str) -> None:
+        """Say that a line of the plugin's log may come in which this regular expression is found, or a trap.
+
+        In strict mode lines from ERROR on fail the test unless they are expected, and so does an expected line of any
+        level that has not come when the test is over. Raises re.error for what is no regular expression.
+        """
+        self._expected.append(re.compile(pattern))
+
+    @property
+    def unexpected(self) -> list[str]:
+        """What happened without the test having said that it may, in words: strict mode fails on it.
+
+        That are log lines from ERROR on, lines of `expect_log` that did not come, traps, callouts to clusters for which
+        the test has not said what they answer, and faults that were not used.
+        """
+        return unexpected(self, self._expected)
 
     @property
     @abstractmethod

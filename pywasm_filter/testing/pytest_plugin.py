@@ -6,7 +6,7 @@ for a proxy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,16 +22,20 @@ _MARKER = (
     "pywasm(filter=None, configuration=b'', vm_configuration=b'', root_id='', plugin_name='plugin', vm_id='', "
     "environment={}, protocol='http', allow_on_headers_stop_iteration=False, fail_open=False, "
     "buffer_limit_bytes=1048576, routes=(), node={}, metadata={}, attributes={}, clusters=[], grpc_clusters=[], "
-    "background_roots=[], log_level=LogLevel.DEBUG, trace_length=5000, hosts=None): "
+    "background_roots=[], log_level=LogLevel.DEBUG, trace_length=5000, hosts=None, strict=False): "
     "what the fixtures `proxy` and `make_proxy` run, and how: the filter's file, relative to the test's (default: "
     "filter.py beside the test, then the ini option pywasm_filter), whether it filters 'http' or 'tcp', its "
     "configurations as bytes, str or dict (JSON), clusters that HTTP and gRPC callouts may name, further root "
     "ids to be started in the same VM (a list, or a dict to their configurations), other settings of Envoy's "
-    "PluginConfig, and the hosts to which the test is limited. The nearest marker's "
+    "PluginConfig, the hosts to which the test is limited, and whether an error in the log, a trap, a callout or a "
+    "fault that the test does not expect fails it (strict; for all tests: the option --pywasm-strict, or pywasm_strict "
+    "in the ini file). The nearest marker's "
     "arguments win over those of its class and module."
 )
 
 _proxies = pytest.StashKey[list["Proxy"]]()
+_strict = pytest.StashKey[list["Proxy"]]()
+_passed = pytest.StashKey[list["Proxy"]]()
 
 MakeProxy = Callable[..., "Proxy"]
 """Type of `make_proxy`: takes the marker's arguments, which win over the marker's, and returns a Proxy."""
@@ -53,6 +57,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N|all",
         help="how many lines of the trace of a proxy are shown when its test fails; default 200",
     )
+    group.addoption(
+        "--pywasm-strict",
+        action="store_true",
+        default=None,
+        help="fail tests in which something happened that they have not said may happen; see strict of the marker",
+    )
+    parser.addini("pywasm_strict", "as --pywasm-strict, for all tests", type="bool", default=False)
     parser.addini("pywasm_filter", "the filter under test where no filter.py is beside the test, relative to this file")
 
 
@@ -86,14 +97,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that has passed, where a strict proxy has seen what the test has not expected."""
+    result = yield
+    strict = item.stash.get(_strict, [])
+    _check_strict(strict)
+    item.stash[_passed] = strict
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show trace and log when a test fails. Nothing is kept of a test that is over: pytest keeps the item."""
     report = yield
     if report.failed:
         for proxy in item.stash.get(_proxies, []):
             report.sections += _sections(proxy, _trace_lines(item.config))
-    if report.when == "teardown" and _proxies in item.stash:
-        del item.stash[_proxies]
+    if report.when == "teardown":
+        for key in (_proxies, _strict, _passed):
+            item.stash.setdefault(key, [])
+            del item.stash[key]
     return report
 
 
@@ -120,19 +143,25 @@ def make_proxy(request: pytest.FixtureRequest, pywasm_host: str, _pywasm_session
     """
     node: pytest.Item = request.node
     made: list[Proxy] = []
-    node.stash[_proxies] = made
+    strict: list[Proxy] = []
+    node.stash[_proxies], node.stash[_strict] = made, strict
 
     def make(**arguments: Any) -> Proxy:
         merged = {**_marker_arguments(node), **arguments}
         merged.pop("hosts", None)
+        is_strict = _is_strict(node, merged.pop("strict", None))
         filter_path = _filter_path(node, merged.pop("filter", None))
         proxy = _make(_pywasm_session, pywasm_host, filter_path, merged)
         made.append(proxy)
+        if is_strict:
+            strict.append(proxy)
         return proxy
 
     yield make
     for proxy in made:
         proxy.close()
+    settled = node.stash.get(_passed, None)
+    _check_strict(settled or [])  # once more: contexts end with the proxy
 
 
 @pytest.fixture
@@ -160,6 +189,22 @@ def _make(session: ProxySession, host: str, filter_path: Path, arguments: Mappin
         return session.proxy(host, filter_path, settings)
     except (CompileError, HostNotInstalled, AttributesNotSupported) as error:
         _fail(str(error))
+
+
+def _check_strict(proxies: Iterable[Proxy]) -> None:
+    problems = [problem for proxy in proxies for problem in proxy.unexpected]
+    if problems:
+        said = "\n".join(f"- {problem}".replace("\n", "\n  ") for problem in problems)
+        _fail(f"strict: the test has not said that this may happen\n{said}")
+
+
+def _is_strict(node: pytest.Item, said: object) -> bool:
+    """What the marker says, the option, the ini file."""
+    if said is None:
+        return bool(node.config.getoption("--pywasm-strict") or node.config.getini("pywasm_strict"))
+    if not isinstance(said, bool):
+        _fail(f"{node.nodeid}: strict of the marker pywasm is True or False, not {said!r}")
+    return said
 
 
 def _sections(proxy: Proxy, trace_lines: int | None) -> Iterator[tuple[str, str]]:

@@ -123,7 +123,7 @@ def plugin_settings(arguments: Mapping[str, Any]) -> PluginSettings:
     known = [field.name for field in fields(PluginSettings)]
     for name in arguments:
         if name not in known:
-            raise TypeError(f"pywasm has no argument {name!r}; it has filter, hosts, {', '.join(known)}")
+            raise TypeError(f"pywasm has no argument {name!r}; it has filter, hosts, {', '.join(known)}, strict")
     return PluginSettings(**{name: _setting(name, value) for name, value in arguments.items()})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.testing.embedded.shared import SharedData
-from pywasm_filter.testing.faults import CasConflict, Fails, Fault, Faults, OutOfMemory, Traps
+from pywasm_filter.testing.faults import INJECTED, CasConflict, Fails, Fault, Faults, OutOfMemory, Traps
 from pywasm_filter.testing.guests import GuestTrap
 from pywasm_filter.testing.recorder import Answer, Argument
 from pywasm_filter.testing.trace import decoded_arguments
@@ -84,4 +84,4 @@ def _failure(name: str, status: int) -> Answer:
 
 
 def _trap(name: str) -> GuestTrap:
-    return GuestTrap(f"proxy.faults: a trap in {name}")
+    return GuestTrap(f"{INJECTED}{name}")

@@ -13,6 +13,7 @@ class Log:
         self.level = level
         self.lines: list[LogLine] = []
         self.notes: list[str] = []
+        self.traps: list[str] = []
 
     def write(self, level: LogLevel, message: bytes, root_id: str) -> None:
         """Keep a line of the plugin's if its level is high enough."""
@@ -22,3 +23,8 @@ class Log:
     def note(self, text: str) -> None:
         """Keep a message of the proxy's own."""
         self.notes.append(text)
+
+    def note_trap(self, text: str) -> None:
+        """Keep the message of a trap, which is a note as well."""
+        self.note(text)
+        self.traps.append(text)

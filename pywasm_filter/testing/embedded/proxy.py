@@ -100,8 +100,13 @@ class EmbeddedProxy(Proxy):
 
     @property
     def notes(self) -> list[str]:
-        """Traps of the VM."""
+        """Traps of the VM, and what else Envoy would say."""
         return list(self._log.notes)
+
+    @property
+    def traps(self) -> list[str]:
+        """Traps of the VM."""
+        return list(self._log.traps)
 
     @property
     def trace(self) -> Trace:

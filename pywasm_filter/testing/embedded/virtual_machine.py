@@ -130,7 +130,7 @@ class VirtualMachine:
             return function()
         except GuestTrap as trap:
             self.trap = trap
-            self.log.note(f"the VM trapped in {name}: {trap}")
+            self.log.note_trap(f"the VM trapped in {name}: {trap}")
             return None
         except BaseException as error:
             # Neither the guest's nor the host's state can be trusted any more: an interrupt, an error of the test.
