@@ -77,6 +77,11 @@ def test_routes_can_depend_on_filter_state(proxy: Proxy) -> None:
     assert variant_of(visit(proxy, cookie="checkout=control")) == "control"
 
 
+@pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])
+def test_filters_behind_can_read_the_variant(proxy: Proxy) -> None:
+    assert visit(proxy, cookie="checkout=fast").properties == {"checkout": b"fast"}
+
+
 def test_assignments_are_counted(proxy: Proxy) -> None:
     variant = variant_of(visit(proxy))
     assert proxy.metrics.counters[f"ab_routing.assignments;experiment=checkout;variant={variant}"] >= 1

@@ -257,6 +257,7 @@ class EnvoyProxy(Proxy):
             cluster=cluster,
             logs=_own_lines(self._envoy.process.wasm_log_lines(first_line)),
             trace=lambda: self.trace,
+            properties=None,
             reset=reset,
         )
 

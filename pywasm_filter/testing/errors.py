@@ -109,3 +109,7 @@ class TraceNotKept(ProxyTestError):  # noqa: N818
 
 class FaultsNotSupported(ProxyTestError):  # noqa: N818
     """This proxy lets no test between it and the plugin."""
+
+
+class PropertiesNotSupported(ProxyTestError):  # noqa: N818
+    """This proxy does not tell which properties a plugin has set."""

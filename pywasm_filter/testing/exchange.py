@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from pywasm_filter.testing.errors import StreamReset
+from pywasm_filter.testing.errors import PropertiesNotSupported, StreamReset
 from pywasm_filter.testing.messages import LogLine, Request, Response
 from pywasm_filter.testing.trace import Trace
 
@@ -32,6 +32,7 @@ class Exchange:
         cluster: str | None,
         logs: Sequence[LogLine],
         trace: Callable[[], Trace],
+        properties: Mapping[str, bytes] | None,
         reset: bool = False,
     ) -> None:
         self._response = response
@@ -39,6 +40,7 @@ class Exchange:
         self.cluster = cluster
         self.logs = list(logs)
         self._trace = trace
+        self._properties = properties
         self.reset = reset
 
     @property
@@ -63,6 +65,19 @@ class Exchange:
         Raises TraceNotKept when more than `trace_length` crossings have come since.
         """
         return self._trace()
+
+    @property
+    def properties(self) -> Mapping[str, bytes]:
+        """What the plugin has set of the stream with proxy_set_property, by path, parts joined with dots.
+
+        Raises PropertiesNotSupported in a real Envoy, which does not tell.
+        """
+        if self._properties is None:
+            raise PropertiesNotSupported(
+                "a real Envoy does not tell which properties a plugin has set; read them back in the filter, or limit "
+                "the test with @pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
+            )
+        return self._properties
 
     def __repr__(self) -> str:
         reached = "" if self.reached_upstream else ", answered by the proxy"

@@ -120,6 +120,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Show what differs between headers, requests and responses."""
+    if op != "==":
+        return None
+    from pywasm_filter.testing.differences import differences
+
+    found = differences(left, right)
+    return None if found is None else [f"{type(left).__name__} == {type(right).__name__}", *found]
+
+
 @pytest.fixture
 def pywasm_host(request: pytest.FixtureRequest) -> str:
     """Name of the host on which the test runs: inprocess, wasmtime or envoy."""

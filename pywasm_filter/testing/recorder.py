@@ -84,9 +84,11 @@ class Recorder:
         """A hostcall has been answered; `kind` is HOSTCALL or INTERCEPTED."""
         self._entries.append((next(self._numbers), kind, vm_name, context_id, name, args, answer))
 
-    def callback(self, vm_name: str, name: str, args: tuple[int, ...]) -> None:
-        """A callback begins."""
-        self._entries.append((next(self._numbers), CALLBACK, vm_name, self._now_ns(), name, args, None))
+    def callback(self, vm_name: str, name: str, args: tuple[int, ...]) -> int:
+        """A callback begins; the number of the entry."""
+        number = next(self._numbers)
+        self._entries.append((number, CALLBACK, vm_name, self._now_ns(), name, args, None))
+        return number
 
     def returned(self, vm_name: str, name: str, answer: int | Raised | None) -> None:
         """A callback has ended, with its result if it has one."""

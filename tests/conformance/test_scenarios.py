@@ -311,6 +311,16 @@ def test_fail_open_lets_the_request_pass(proxy: Proxy) -> None:
     assert len(exchange.logs) == 1
 
 
+@pytest.mark.pywasm(filter="scenarios.py", root_id="trap", hosts=["inprocess", "wasmtime"])
+def test_a_trap_is_told_in_terms_of_the_filters_code(proxy: Proxy) -> None:
+    run(proxy, "fail-request-headers")
+    [note] = proxy.notes
+    first, *frames = note.splitlines()
+    assert first.startswith("the VM trapped in proxy_on_request_headers: ValueError: failed in fail-request-headers")
+    assert frames
+    assert all("scenarios.py:" in frame for frame in frames)
+
+
 @pytest.mark.pywasm(filter="scenarios.py", root_id="trap")
 def test_a_trap_fails_the_stream_by_the_proxys_own_policy(proxy: Proxy) -> None:
     exchange = run(proxy, "fail-request-headers")

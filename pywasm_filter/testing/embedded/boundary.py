@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.testing.guests import Guest, GuestTrap
+from pywasm_filter.testing.guests.tracebacks import in_python
 from pywasm_filter.testing.recorder import HOSTCALL, INTERCEPTED, Answer, Argument, Raised, Recorder, clipped
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Boundary:
 
     def call(self, guest: Guest, name: str, args: tuple[int, ...]) -> int | None:
         """Call a callback, and report it. Raises what the guest raises, and GuestTrap."""
-        self._recorder.callback(self._vm_name, name, args)
+        begun = self._recorder.callback(self._vm_name, name, args)
         try:
             for before in self.before_callbacks:
                 before(name, args)
@@ -67,13 +68,24 @@ class Boundary:
             if self._trap is not None:
                 raise self._trap
         except BaseException as error:
-            dead = error if self._trap is None else self._trap
-            self._recorder.returned(self._vm_name, name, Raised(dead))
-            if dead is error:
+            left = self._explained(error, begun)
+            self._recorder.returned(self._vm_name, name, Raised(left))
+            if left is error:
                 raise
-            raise dead from error
+            raise left from error
         self._recorder.returned(self._vm_name, name, result)
         return result
+
+    def _explained(self, error: BaseException, begun: int) -> BaseException:
+        """What a callback was left by: the trap that an interceptor has raised; one of the guest's own in its terms."""
+        if self._trap is not None:
+            return self._trap
+        if not isinstance(error, GuestTrap):
+            return error
+        logged = [entry.args[1] for entry in self._recorder.entries(begun) if entry.name == "proxy_log"]
+        return in_python(
+            error, [message.decode("utf-8", "replace") for message in logged if isinstance(message, bytes)]
+        )
 
     def _crossing(self, hostcall: Hostcall) -> Callable[..., Answer]:
         name = hostcall.name

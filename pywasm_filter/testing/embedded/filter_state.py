@@ -91,6 +91,14 @@ class FilterState:
         """A property that the plugin has set."""
         return self.find(_PROPERTY_PREFIX + path, last=last)
 
+    def properties(self) -> dict[str, bytes]:
+        """All that plugins have set, by their paths with dots."""
+        return {
+            name.removeprefix(_PROPERTY_PREFIX).decode("utf-8", "surrogateescape").replace("\0", "."): entry.data
+            for name, entry in self._entries.items()
+            if name.startswith(_PROPERTY_PREFIX)
+        }
+
     def text(self, name: bytes) -> str | None:
         """An object as routes see it."""
         entry = self._entries.get(name)

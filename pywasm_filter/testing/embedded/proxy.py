@@ -329,6 +329,7 @@ class EmbeddedStream(Stream):
             upstream_request=self.complete_upstream_request,
             cluster=self._stream.cluster if self._stream.upstream_request_complete else None,
             logs=self._log.lines[self._first_line :],
+            properties=self._stream.info.filter_state.properties(),
             trace=partial(_trace, recorder, self._first_crossing, recorder.next_number),
             reset=self._stream.was_reset,
         )

@@ -6,7 +6,6 @@ import bdb
 import logging
 import operator
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from pywasm_filter.sdk.output import Redirect
 from pywasm_filter.sdk.vm import Vm
 from pywasm_filter.testing.errors import ProxyTestError
 from pywasm_filter.testing.guests.guest import GuestTrap
+from pywasm_filter.testing.guests.tracebacks import python_backtrace
 
 # They are meant for the test, not for the filter's policy on exceptions.
 PASSING: tuple[type[BaseException], ...] = (KeyboardInterrupt, bdb.BdbQuit, ProxyTestError)
@@ -74,7 +74,7 @@ class InProcessGuest:
         except self._passing:
             raise
         except BaseException as error:
-            raise GuestTrap(f"{type(error).__name__}: {error}", _backtrace(error)) from error
+            raise GuestTrap(f"{type(error).__name__}: {error}", python_backtrace(error)) from error
         finally:
             hostcalls.bind(previous)
 
@@ -142,11 +142,6 @@ def _debugger_at_terminal() -> Iterator[None]:
         yield
     finally:
         sys.breakpointhook = hook
-
-
-def _backtrace(error: BaseException) -> tuple[str, ...]:
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    return tuple(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames)
 
 
 _INTEGER_BOUNDS = {"u64": (0, (1 << 64) - 1), "s64": (-(1 << 63), (1 << 63) - 1)}
