@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -20,13 +17,10 @@ class Greet(HttpContext):
 
 
 @pytest.fixture
-def plain_pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """pytest with this plugin alone, wherever it is installed; filter.py is there."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_PLUGINS", "pywasm_filter.testing.pytest_plugin")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    pytester.makepyfile(filter=FILTER)
-    return pytester
+def plain_pytester(plugin_pytester: pytest.Pytester) -> pytest.Pytester:
+    """filter.py is there."""
+    plugin_pytester.makepyfile(filter=FILTER)
+    return plugin_pytester
 
 
 # --- the trace of a failed test ---

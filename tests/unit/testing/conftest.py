@@ -1,0 +1,22 @@
+"""pytest run by a test, for the tests of the pytest plugin."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+# By them pytest knows a CI server, where it shortens nothing in its summary.
+_OF_CI_SERVERS = ("CI", "BUILD_NUMBER")
+
+
+@pytest.fixture
+def plugin_pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """pytest with this plugin alone, wherever it is installed, and the same output wherever it runs."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "pywasm_filter.testing.pytest_plugin")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    for variable in _OF_CI_SERVERS:
+        monkeypatch.delenv(variable, raising=False)
+    return pytester
