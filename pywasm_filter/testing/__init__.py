@@ -16,6 +16,7 @@ from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
     AttributesNotSupported,
     CallBackNotSupported,
+    ConditionNotMet,
     ContentLengthMismatch,
     FaultsNotSupported,
     ForeignFunctionNotInstalled,
@@ -56,6 +57,7 @@ __all__ = [
     "Clock",
     "ClusterAnswer",
     "Clusters",
+    "ConditionNotMet",
     "Connection",
     "ContentLengthMismatch",
     "Crossing",

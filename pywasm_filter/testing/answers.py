@@ -1,4 +1,4 @@
-"""What a service can do other than answer at once; the same for HTTP and gRPC callouts."""
+"""What a service can do other than answer at once; the same for the upstream and for HTTP and gRPC callouts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Delay(Generic[AnswerT]):
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """Takes the request and never answers: the callout's timeout strikes."""
+    """Takes the request and never answers: the timeout of the callout or of the route strikes."""
 
 
 @dataclass(frozen=True)

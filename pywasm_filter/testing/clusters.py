@@ -1,4 +1,4 @@
-"""What answers HTTP callouts, as a test scripts it: the same in the embedded proxy and behind a real Envoy."""
+"""What answers requests and HTTP callouts, as a test scripts it: the same on all hosts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pywasm_filter.testing.wire import check_framing
 class Partial:
     """Begins a response and does not end it: its headers leave, and all of its body but the last byte.
 
-    Then the connection is reset, or with `NoAnswer()` nothing more comes until the callout's timeout. Raises ValueError
-    for a response without a body.
+    Then the connection is reset, or with `NoAnswer()` nothing more comes until the timeout. A response that has no body
+    by definition (to HEAD, 204, 304) does not begin. Raises ValueError for a response without a body.
     """
 
     response: Response
@@ -30,7 +30,7 @@ class Partial:
 Answer: TypeAlias = "Response | Delay[Answer] | NoAnswer | Reset | Partial"
 """What a service does with a request that has reached it."""
 ClusterAnswer: TypeAlias = "Answer | Refuse | Callable[[Request], Answer]"
-"""What a cluster does with callouts: always the same, or a function of the request."""
+"""What a cluster does with requests: always the same, or a function of the request."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,19 @@ class Clusters(MutableMapping[str, ClusterAnswer]):
     """
 
     def __init__(
-        self, names: Sequence[str], changed: Callable[[str, ClusterAnswer], None] = lambda name, answer: None
+        self,
+        names: Sequence[str],
+        changed: Callable[[str, ClusterAnswer], None] = lambda name, answer: None,
+        *,
+        routed: Sequence[str] = (),
+        upstream: Callable[[], ClusterAnswer] = lambda: Response(200),
     ) -> None:
-        """`changed` is told of each answer that is set."""
+        """`changed` is told of each answer that is set. `upstream` says what answers callouts to the clusters `routed`.
+
+        These get the requests of clients, and are no keys of the mapping.
+        """
+        self._routed = frozenset(routed)
+        self._upstream = upstream
         self._answers: dict[str, ClusterAnswer] = dict.fromkeys(names, Response(200))
         self._changed = changed
         self.answered: set[str] = set()
@@ -66,7 +76,7 @@ class Clusters(MutableMapping[str, ClusterAnswer]):
     def __setitem__(self, name: str, answer: ClusterAnswer) -> None:
         self._require(name)
         if not isinstance(answer, Refuse) and not callable(answer):
-            _check(f"cluster {name!r}", answer)
+            check_answer(f"cluster {name!r}", answer)
         self._answers[name] = answer
         self.answered.add(name)
         self._changed(name, answer)
@@ -89,12 +99,22 @@ class Clusters(MutableMapping[str, ClusterAnswer]):
         it.
         """
         self.callouts.append(Callout(name, request))
-        answer = self._answers[name]
+        answer = self.answer_of(name)
         if callable(answer):
             answer = answer(request)
-        return _check(f"the function of cluster {name!r}", answer)
+        return check_answer(f"the function of cluster {name!r}", answer)
+
+    def reaches(self, name: str) -> bool:
+        """Whether callouts may go to a cluster: it is declared, or gets the requests of clients."""
+        return name in self._answers or name in self._routed
+
+    def answer_of(self, name: str) -> ClusterAnswer:
+        """What answers callouts to a cluster that they reach."""
+        return self._upstream() if name in self._routed else self._answers[name]
 
     def _require(self, name: str) -> None:
+        if name in self._routed:
+            raise KeyError(f"cluster {name!r} gets the requests of clients: proxy.upstream says what it answers")
         if name not in self._answers:
             declared = f"declared are {', '.join(self._answers)}" if self._answers else "none is declared"
             raise KeyError(
@@ -102,14 +122,14 @@ class Clusters(MutableMapping[str, ClusterAnswer]):
             )
 
 
-def _check(whose: str, answer: object) -> Answer:
-    """The answer, if it is one."""
+def check_answer(whose: str, answer: object) -> Answer:
+    """The answer. Raises TypeError for what is none, ValueError for a response that HTTP/1.1 cannot say."""
     match answer:
         case Response():
             check_framing(f"answer of {whose}", answer)
             return answer
         case Delay(answer=later):
-            _check(whose, later)
+            check_answer(whose, later)
             return answer
         case Partial(response=response):
             check_framing(f"answer of {whose}", response)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pywasm_filter.sdk.abi import LogLevel
 from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
-from pywasm_filter.testing.clock import Clock, WallClock
+from pywasm_filter.testing.clock import NANOSECONDS, Clock, WallClock
 from pywasm_filter.testing.clusters import Answer, ClusterAnswer, Clusters, Partial
 from pywasm_filter.testing.envoy import (
     ClientResponse,
@@ -64,7 +64,8 @@ _LEVELS = {
 }
 _NAMES = {level: name for name, level in _LEVELS.items()}
 _METRICS = "wasmcustom."
-_SHORT = 2.0  # seconds that Envoy may take to see a connection end
+_SHORT = 2.0  # seconds that Envoy may take to see a connection end, or a test's function to answer
+_POLL = 0.01  # seconds between two looks at a condition
 _NO_TRACE = (
     "Envoy does not show what crosses between it and the plugin; limit the test with "
     "@pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
@@ -160,25 +161,34 @@ class EnvoyProxy(Proxy):
     the next exchange or wait.
     """
 
-    def __init__(self, envoy: RunningEnvoy, *, timeout: float = 10.0) -> None:
+    def __init__(self, envoy: RunningEnvoy, *, timeout: float = 20.0) -> None:
         super().__init__(
             envoy.settings,
-            Clusters(envoy.settings.clusters, self._cluster_changed),
+            Clusters(
+                envoy.settings.clusters,
+                self._cluster_changed,
+                routed=tuple(envoy.upstreams),
+                upstream=lambda: self.upstream,
+            ),
             GrpcServices(envoy.settings.grpc_clusters, self._grpc_changed),
         )
         self._envoy = envoy
         self._timeout = timeout
-        self._service_errors = {name: len(service.handler_errors) for name, service in envoy.services.items()}
+        self._servers = envoy.upstreams | envoy.services
+        self._server_errors = {name: len(server.handler_errors) for name, server in self._servers.items()}
         for name, service in envoy.services.items():
             service.handler = partial(self._serve, name)
             service.accept()
+        for name, upstream in envoy.upstreams.items():
+            upstream.handler = partial(self._handle, name)
+            upstream.accept()
         self._grpc_errors: list[Exception] = []
         for cluster, server in envoy.grpc_servers.items():
             server.recorded, server.failed = self.grpc.calls.append, self._grpc_errors.append
             server.service = self.grpc[cluster]
         self._metrics_before = envoy.metrics()
         self._first_line = len(envoy.process.log_lines())
-        self._clock = _CheckedClock(self._raise_service_errors)
+        self._clock = _CheckedClock(self._raise_server_errors)
 
     @property
     def clock(self) -> Clock:
@@ -236,19 +246,14 @@ class EnvoyProxy(Proxy):
         self._require("http", "a request")
         first_line = len(self._envoy.process.log_lines())
         upstreams = self._envoy.upstreams
-        earlier = {name: (len(entry.requests), len(entry.handler_errors)) for name, entry in upstreams.items()}
-        for upstream in upstreams.values():
-            upstream.handler = self._handle
+        earlier = {name: len(upstream.requests) for name, upstream in upstreams.items()}
         response, reset = self._roundtrip(request)
-        for name, upstream in upstreams.items():
-            for error in upstream.handler_errors[earlier[name][1] :]:
-                raise error
-        self._raise_service_errors()
+        self._raise_server_errors()
         complete = [
             (name, entry)
             for name, upstream in upstreams.items()
-            for entry in upstream.requests[earlier[name][0] :]
-            if entry.complete
+            for entry in upstream.requests[earlier[name] :]
+            if entry.complete and not _is_callout(entry)
         ]
         cluster, recorded = complete[-1] if complete else (None, None)
         return Exchange(
@@ -267,9 +272,17 @@ class EnvoyProxy(Proxy):
         return EnvoyConnection(self._envoy.bench, self.tcp_upstream)
 
     def close(self) -> None:
-        """Break off the TCP connections; Envoy is shared."""
+        """Break off the TCP connections; Envoy is shared. Raises what has been raised since the last step."""
         if self._envoy.settings.protocol == "tcp" and not self._envoy.bench.stuck:
             self._envoy.bench.reset_links()
+        for server in self._servers.values():
+            server.await_handlers(_SHORT)
+        self._raise_server_errors()
+
+    def _pass_time(self, deadline_ns: int) -> bool:
+        remaining = deadline_ns - self._clock.now_ns()
+        self._clock.advance(max(min(_POLL, remaining / NANOSECONDS), 0))
+        return remaining > 0
 
     def _require(self, protocol: str, asked: str) -> None:
         if self._envoy.settings.protocol != protocol:
@@ -291,7 +304,9 @@ class EnvoyProxy(Proxy):
                 )
             ), False
         except ConnectionClosedError as closed:
-            return (None if closed.status is None else Response(closed.status, body=closed.body)), True
+            if closed.status is None:
+                return None, True
+            return Response(closed.status, headers=end_to_end_headers(closed.headers), body=closed.body), True
         except MalformedResponseError as malformed:
             raise HostMisuse(str(malformed)) from malformed
         except TimeoutError as late:
@@ -300,31 +315,35 @@ class EnvoyProxy(Proxy):
                 "(--pywasm-host=inprocess) says which callback did"
             ) from late
 
-    def _handle(self, recorded: RecordedRequest) -> UpstreamResponse:
+    def _handle(self, cluster: str, recorded: RecordedRequest) -> UpstreamResponse | HangUp | Silence:
         """Runs in a thread of the upstream's."""
-        return _upstream_response(self._answer(_request(recorded)))
+        return self._serve(cluster, recorded) if _is_callout(recorded) else _played(self._answer(_request(recorded)))
 
     def _serve(self, cluster: str, recorded: RecordedRequest) -> UpstreamResponse | HangUp | Silence:
         """Runs in a thread of the cluster's."""
         return _played(self.clusters.arrive(cluster, _request(recorded)))
 
+    def _upstream_changed(self) -> None:
+        for cluster in self._envoy.upstreams:
+            self._cluster_changed(cluster, self.upstream)
+
     def _cluster_changed(self, cluster: str, answer: ClusterAnswer) -> None:
-        service = self._envoy.services[cluster]
+        server = self._servers[cluster]
         if isinstance(answer, Refuse):
-            service.refuse()
+            server.refuse()
             self._envoy.await_no_connection(cluster)
         else:
-            service.accept()
+            server.accept()
 
     def _grpc_changed(self, cluster: str, service: GrpcService) -> None:
         self._envoy.grpc_servers[cluster].service = service
         if isinstance(service, Refuse):
             self._envoy.await_no_connection(cluster)
 
-    def _raise_service_errors(self) -> None:
-        for name, service in self._envoy.services.items():
-            errors = service.handler_errors[self._service_errors[name] :]
-            self._service_errors[name] += len(errors)
+    def _raise_server_errors(self) -> None:
+        for name, server in self._servers.items():
+            errors = server.handler_errors[self._server_errors[name] :]
+            self._server_errors[name] += len(errors)
             for error in errors:
                 raise error
         errors, self._grpc_errors[:] = tuple(self._grpc_errors), []
@@ -417,6 +436,11 @@ def _envoy_settings(
 
 def _own_lines(lines: list[WasmLogLine]) -> list[LogLine]:
     return [LogLine(_LEVELS[line.level], line.message, line.root_id) for line in lines]
+
+
+def _is_callout(recorded: RecordedRequest) -> bool:
+    """Whether a request comes from a plugin: Envoy marks these, and takes the mark off those of clients."""
+    return (b"x-envoy-internal", b"true") in recorded.headers
 
 
 def _is_plugins(message: str) -> bool:

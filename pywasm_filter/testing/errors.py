@@ -67,6 +67,10 @@ class StreamStalled(ProxyTestError):  # noqa: N818
     """The filter paused the stream and nothing is left that could resume it: a real client would wait in vain."""
 
 
+class ConditionNotMet(ProxyTestError):  # noqa: N818
+    """What a test waited for did not come in time."""
+
+
 class WrongProtocol(ProxyTestError):  # noqa: N818
     """A request through a plugin for TCP, or a connection through one for HTTP."""
 

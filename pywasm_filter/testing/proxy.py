@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from pywasm_filter.testing.clock import Clock
-from pywasm_filter.testing.clusters import Callout, Clusters
+from pywasm_filter.testing.answers import Refuse
+from pywasm_filter.testing.clock import Clock, nanoseconds
+from pywasm_filter.testing.clusters import Answer, Callout, ClusterAnswer, Clusters, check_answer
 from pywasm_filter.testing.connection import Connection, TcpUpstream
-from pywasm_filter.testing.errors import CallBackNotSupported, StepwiseNotSupported
+from pywasm_filter.testing.errors import CallBackNotSupported, ConditionNotMet, StepwiseNotSupported
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.faults import Faults
 from pywasm_filter.testing.grpc import GrpcCallRecord, GrpcServices
@@ -22,8 +24,7 @@ from pywasm_filter.testing.strict import unexpected
 from pywasm_filter.testing.trace import Trace
 from pywasm_filter.testing.wire import check_framing
 
-Upstream = Response | Callable[[Request], Response]
-"""What lies behind the proxy: one answer for all requests, or a function of the request."""
+ResultT = TypeVar("ResultT")
 
 _DEFAULT_AUTHORITY = "localhost"
 
@@ -44,8 +45,9 @@ class Proxy(ABC):
     def __init__(self, settings: PluginSettings, clusters: Clusters, grpc: GrpcServices) -> None:
         self.settings = settings
         """How the plugin is run."""
-        self.upstream: Upstream = Response(200)
-        """Answers what the filter lets pass; by default 200 with an empty body. May be set at any time."""
+        self._upstream: ClusterAnswer = Response(200)
+        self.upstream_scripted = False
+        """Whether the test has said what the upstream answers."""
         self.clusters = clusters
         """What answers HTTP callouts, by the name of a cluster that the settings declare; by default 200 with an empty
         body. `proxy.clusters["auth"] = Response(403)`, a function of the request, or Delay, NoAnswer, Reset, Refuse,
@@ -58,6 +60,27 @@ class Proxy(ABC):
         self.tcp_upstream: TcpUpstream | None = None
         """Answers what arrives over the TCP connections that are opened from now on: a function from bytes to bytes,
         which also closes its side after the client's. By default nothing does: the test sends by `upstream_send`."""
+
+    @property
+    def upstream(self) -> ClusterAnswer:
+        """What answers the requests that the filter lets pass; by default 200 with an empty body.
+
+        The same words as for callouts: a Response, Delay, NoAnswer, Reset, Refuse, Partial, or a function of the
+        request that returns one of them (but for Refuse). May be set at any time. Setting raises TypeError for what is
+        no answer, ValueError for a response that HTTP/1.1 cannot say.
+        """
+        return self._upstream
+
+    @upstream.setter
+    def upstream(self, answer: ClusterAnswer) -> None:
+        if not isinstance(answer, Refuse) and not callable(answer):
+            check_answer("the upstream", answer)
+        self._upstream = answer
+        self.upstream_scripted = True
+        self._upstream_changed()
+
+    def _upstream_changed(self) -> None:  # noqa: B027 - the embedded proxy looks when it needs the answer
+        """What is to be done for a new answer of the upstream before the next request."""
 
     @property
     def callouts(self) -> list[Callout]:
@@ -77,6 +100,22 @@ class Proxy(ABC):
         In the embedded proxy it is virtual: it stands still unless a test advances it, or an exchange cannot go on
         before something happens that is due later. In a real Envoy it is real, and `advance` waits.
         """
+
+    def wait_until(self, condition: Callable[[], ResultT], *, timeout: float = 5.0) -> ResultT:
+        """Let time pass until the condition holds, and return what it returned: anything that is true.
+
+        It is asked at once, and after all that happens. `timeout` is in seconds, of virtual time in the embedded proxy.
+        Raises ConditionNotMet then, ValueError for a timeout that is no duration, and what the condition raises.
+        """
+        deadline = self.clock.now_ns() + nanoseconds(timeout)
+        while not (result := condition()):
+            if not self._pass_time(deadline):
+                raise ConditionNotMet(f"{_words(condition)} did not hold within {timeout:g} s")
+        return result
+
+    @abstractmethod
+    def _pass_time(self, deadline_ns: int) -> bool:
+        """Let time pass until something has happened, or may have; false when the time is up."""
 
     @property
     @abstractmethod
@@ -245,13 +284,11 @@ class Proxy(ABC):
     ) -> None:
         self.close()
 
-    def _answer(self, request: Request) -> Response:
-        """What the upstream answers. Raises TypeError for anything but a Response, ValueError for bad framing."""
-        response = self.upstream(request) if callable(self.upstream) else self.upstream
-        if not isinstance(response, Response):
-            raise TypeError(f"the upstream is to answer a Response, not {type(response).__name__}")
-        check_framing("response of the upstream", response)
-        return response
+    def _answer(self, request: Request) -> Answer:
+        """What the upstream answers. Raises what its function raises, TypeError and ValueError for a wrong answer."""
+        if not callable(self._upstream):
+            return check_answer("the upstream", self._upstream)
+        return check_answer("the function of the upstream", self._upstream(request))
 
 
 class Stream(ABC):
@@ -274,8 +311,11 @@ class Stream(ABC):
         """
 
     @abstractmethod
-    def respond(self, response: Response) -> None:
-        """Answer from the upstream, the whole response at once."""
+    def respond(self, answer: Answer) -> None:
+        """Let the upstream answer: a whole response at once, or Delay, NoAnswer, Reset, Partial.
+
+        Raises ValueError when the upstream has no request yet.
+        """
 
     @abstractmethod
     def respond_headers(self, status: int, headers: HeadersInput | None = None, *, end_stream: bool = False) -> None:
@@ -357,6 +397,12 @@ def outgoing_request(
     )
     check_framing("request", request)
     return request
+
+
+def _words(condition: Callable[[], object]) -> str:
+    code = getattr(condition, "__code__", None)
+    name = getattr(condition, "__name__", repr(condition))
+    return name if code is None else f"{name} ({Path(code.co_filename).name}:{code.co_firstlineno})"
 
 
 def _check_request_line(method: str, path: str) -> None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pywasm_filter.sdk.abi import LogLevel
+from pywasm_filter.testing.clock import nanoseconds
 from pywasm_filter.testing.recorder import KEPT_CROSSINGS
 
 Configuration = bytes | str | Mapping[str, Any]
@@ -36,6 +37,11 @@ class Route:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     filter_state: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     name: str = ""
+    timeout: float = 15.0
+    """How long the upstream's whole answer may take once it has the whole request, in seconds; 0: for ever."""
+
+    def __post_init__(self) -> None:
+        nanoseconds(self.timeout)
 
 
 @dataclass(frozen=True)

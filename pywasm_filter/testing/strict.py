@@ -44,11 +44,12 @@ def _traps(proxy: Proxy, patterns: Sequence[re.Pattern[str]]) -> Iterator[str]:
 
 def _callouts(proxy: Proxy) -> Iterator[str]:
     for callout in proxy.callouts:
-        if callout.cluster not in proxy.clusters.answered:
+        declared = callout.cluster in proxy.clusters
+        if callout.cluster not in proxy.clusters.answered if declared else not proxy.upstream_scripted:
             request = callout.request
+            remedy = f"proxy.clusters[{callout.cluster!r}]" if declared else "proxy.upstream"
             yield (
-                f"callout: {request.method} {request.path} to {callout.cluster!r}; "
-                f"say what answers it: proxy.clusters[{callout.cluster!r}] = ..."
+                f"callout: {request.method} {request.path} to {callout.cluster!r}; say what answers it: {remedy} = ..."
             )
     for call in proxy.grpc_calls:
         if call.cluster not in proxy.grpc.answered:

@@ -27,6 +27,8 @@ class Asking(HttpContext["AskingRoot"]):
         match self.request.headers.pop("x-do"):
             case "ask":
                 await self.ask()
+            case "forget":
+                self.root.create_task(self.root.http_call("auth", "GET", "/forgotten"))
             case "tick":
                 self.root.set_tick_period(0.05)
             case "sleep":

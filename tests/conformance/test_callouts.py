@@ -8,6 +8,7 @@ import pytest
 
 from pywasm_filter.testing import (
     Callout,
+    ConditionNotMet,
     Delay,
     Exchange,
     NoAnswer,
@@ -119,6 +120,21 @@ def test_what_a_clusters_function_raises_is_told(proxy: Proxy) -> None:
         ask(proxy)
 
 
+def test_what_a_function_raises_after_the_last_step_is_told(proxy: Proxy) -> None:
+    def broken(request: Request) -> Response:
+        raise ZeroDivisionError("in the service")
+
+    proxy.clusters["auth"] = broken
+
+    def go() -> None:
+        ask(proxy, "forget")
+        proxy.wait_until(lambda: proxy.callouts)
+        proxy.close()
+
+    with pytest.raises(ZeroDivisionError, match="in the service"):
+        go()
+
+
 def test_what_is_no_answer_is_told(proxy: Proxy) -> None:
     proxy.clusters["auth"] = lambda request: "yes"  # type: ignore[assignment, return-value]
     with pytest.raises(TypeError, match=r"the function of cluster 'auth' is to answer a Response.*, not str"):
@@ -134,6 +150,18 @@ def test_ticks_come_as_time_passes(proxy: Proxy) -> None:
     proxy.clock.advance(0.4)
     ticks = [line.message for line in proxy.logs if line.message.startswith("tick ")]
     assert [int(line.removeprefix("tick ")) for line in ticks[-3:]] == [1, 2, 3]
+
+
+def test_a_test_waits_for_a_condition(proxy: Proxy) -> None:
+    start = proxy.clock.now_ns()
+    ask(proxy, "enqueue")
+    assert proxy.wait_until(lambda: [line for line in proxy.logs if line.message == "got one"])
+    assert proxy.wait_until(lambda: "at once", timeout=0) == "at once"
+    with pytest.raises(ConditionNotMet, match=r"<lambda> \(test_callouts\.py:\d+\) did not hold within 0\.2 s"):
+        proxy.wait_until(lambda: False, timeout=0.2)
+    assert proxy.clock.now_ns() - start >= 200_000_000
+    with pytest.raises(ValueError, match="a duration is a number of seconds from 0 on"):
+        proxy.wait_until(lambda: False, timeout=-1)
 
 
 def test_an_exchange_waits_for_what_is_due_later(proxy: Proxy) -> None:

@@ -19,16 +19,12 @@ from pywasm_filter.testing.embedded.endpoints import BODYLESS_METHODS
 from pywasm_filter.testing.embedded.events import Event, EventQueue
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply, reply_message
+from pywasm_filter.testing.embedded.upstream import HUNG_UP, REFUSED, TIMED_OUT
 from pywasm_filter.testing.messages import Headers, Request, Response
 from pywasm_filter.testing.wire import end_to_end_headers, has_no_body, response_framing
 
 _MILLISECOND = 1_000_000
 _NEGATIVE = 1 << 31  # the timeout is an int32 of the host's
-_UPSTREAM_ERROR = b"upstream connect error or disconnect/reset before headers. reset reason: "
-
-_TIMED_OUT = LocalReply(504, b"upstream request timeout")
-_REFUSED = LocalReply(503, _UPSTREAM_ERROR + b"remote connection failure")
-_RESET = LocalReply(503, _UPSTREAM_ERROR + b"connection termination")
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ class HttpCallouts:
         self, cluster: str, headers: RequestHeaderMap, body: bytes, trailers: HeaderMap, timeout_milliseconds: int
     ) -> tuple[Status, int]:
         """Send a request; it leaves when the running callback is over. A timeout of 0 is none."""
-        if timeout_milliseconds >= _NEGATIVE or cluster not in self._clusters:
+        if timeout_milliseconds >= _NEGATIVE or not self._clusters.reaches(cluster):
             return Status.BAD_ARGUMENT, 0
         if any(headers.get(name) is None for name in (b":path", b":method", b":authority")):
             return Status.BAD_ARGUMENT, 0
@@ -97,8 +93,8 @@ class HttpCallouts:
     # --- the service ---
 
     def _arrive(self, callout: _Callout, request: Request | None) -> None:
-        if isinstance(self._clusters[callout.cluster], Refuse):
-            self._reply(callout, _REFUSED)
+        if isinstance(self._clusters.answer_of(callout.cluster), Refuse):
+            self._reply(callout, REFUSED.reply)
         elif request is not None:  # a request whose body is short never arrives as a whole
             self._play(callout, self._clusters.arrive(callout.cluster, request))
 
@@ -109,16 +105,16 @@ class HttpCallouts:
             case Delay(seconds=seconds, answer=later):
                 step = partial(self._play, callout, later)
                 callout.next_step = self._events.schedule(nanoseconds(seconds), step)
-            case Partial(then=then):
-                callout.begun = True
+            case Partial(response=response, then=then):
+                callout.begun = not _bodyless(callout, response)
                 self._play(callout, then)
             case Reset():
-                self._break(callout, _RESET)
+                self._break(callout, HUNG_UP.reply)
             case NoAnswer():
                 pass
 
     def _time_out(self, callout: _Callout) -> None:
-        self._break(callout, _TIMED_OUT)
+        self._break(callout, TIMED_OUT.reply)
 
     # --- back to the plugin ---
 
@@ -139,7 +135,7 @@ class HttpCallouts:
         headers = ResponseHeaderMap(pairs)
         elapsed = (self._events.now_ns() - callout.start_ns) // _MILLISECOND
         headers.set(b"x-envoy-upstream-service-time", b"%d" % elapsed)
-        bodyless = has_no_body(response.status) or callout.headers.get(b":method") == b"HEAD"
+        bodyless = _bodyless(callout, response)
         body = b"" if bodyless else response.body
         trailers = HeaderMap(response.trailers.raw) if response.trailers and not bodyless else None
         self._deliver(callout, CalloutResponse(headers, ConstantBuffer(body), trailers))
@@ -148,6 +144,10 @@ class HttpCallouts:
         callout.cancel()
         del self._outstanding[callout.token]
         self._notify(callout.token, response)
+
+
+def _bodyless(callout: _Callout, response: Response) -> bool:
+    return has_no_body(response.status) or callout.headers.get(b":method") == b"HEAD"
 
 
 def _as_sent(headers: RequestHeaderMap, body: bytes, trailers: HeaderMap, timeout_milliseconds: int) -> Request | None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 
+from pywasm_filter.testing.clock import nanoseconds
 from pywasm_filter.testing.embedded.buffers import BodyBuffer
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply
 from pywasm_filter.testing.embedded.pairs import Pair
+from pywasm_filter.testing.embedded.response_flags import ResponseFlag
 from pywasm_filter.testing.embedded.routing import find_route
 from pywasm_filter.testing.embedded.stream_info import StreamInfo
+from pywasm_filter.testing.embedded.upstream import HUNG_UP, UpstreamRequest
 from pywasm_filter.testing.errors import ContentLengthMismatch, HostMisuse
 from pywasm_filter.testing.messages import Headers, Request, Response
 from pywasm_filter.testing.settings import Route
@@ -21,20 +24,35 @@ from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
 
 Reply = Callable[[LocalReply], None]
 
-_UPSTREAM_HUNG_UP = b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"
-_UPSTREAM_RESET = "upstream_reset_before_response_started{connection_termination}"
+_MISSING_METHOD = LocalReply(
+    503,
+    b"missing required header: :method",
+    details="filter_removed_required_request_headers{missing_required_header:_:method}",
+    flag=ResponseFlag.DOWNSTREAM_PROTOCOL_ERROR,
+)
+_TIMEOUT_HEADER = b"x-envoy-upstream-rq-timeout-ms"
 
+_MILLISECOND = 1_000_000
 BODYLESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
 
 
 class Router:
     """Takes what the filter lets pass of the request."""
 
-    def __init__(self, info: StreamInfo, routes: Sequence[Route], reply: Reply, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        info: StreamInfo,
+        routes: Sequence[Route],
+        reply: Reply,
+        now_ns: Callable[[], int],
+        upstream: UpstreamRequest,
+    ) -> None:
         self._info = info
         self._routes = routes
         self._reply = reply
         self._now_ns = now_ns
+        self._upstream = upstream
+        self._timeout_ns = 0
         self.cluster: str | None = None
         """The cluster that the request goes to; None before its headers have passed."""
         self._headers: list[Pair] | None = None
@@ -51,22 +69,28 @@ class Router:
         """Route the request, unless the filter has removed what that needs."""
         self._refresh_route()
         if self._info.route is None:
-            self._reply(LocalReply(404, details="route_not_found"))
+            self._reply(LocalReply(404, details="route_not_found", flag=ResponseFlag.NO_ROUTE_FOUND))
             return
         if headers.get(b":method") is None:
-            details = "filter_removed_required_request_headers{missing_required_header:_:method}"
-            self._reply(LocalReply(503, b"missing required header: :method", details=details))
+            self._reply(_MISSING_METHOD)
             return
-        if headers.get(b":authority") is None:
-            # Envoy sends it on, and HTTP/1.1 servers refuse what has no host.
-            self._reply(LocalReply(503, _UPSTREAM_HUNG_UP, details=_UPSTREAM_RESET))
-            return
+        self._timeout_ns = nanoseconds(self._info.route.timeout)
+        if (given := headers.get(_TIMEOUT_HEADER)) is not None:
+            headers.remove(_TIMEOUT_HEADER)
+            if given.isdigit():
+                self._timeout_ns = int(given) * _MILLISECOND
         self.cluster = self._info.route.cluster
         self._info.upstream_attempts = 1
         self._info.upstream_start_time = self._now_ns()
+        if headers.get(b":authority") is None:
+            # Envoy sends it on, and HTTP/1.1 servers refuse what has no host.
+            self._info.upstream_connected = True
+            self._reply(HUNG_UP.reply)
+            return
         self._headers = list(headers)
         if end_stream and headers.get(b":method") not in BODYLESS_METHODS and headers.get(b"content-length") is None:
             self._headers.append((b"content-length", b"0"))
+        self._upstream.begin()
         self._end(end_stream)
 
     def take_body(self, data: BodyBuffer, end_stream: bool) -> None:
@@ -101,7 +125,8 @@ class Router:
 
     def _end(self, end_stream: bool) -> None:
         if end_stream:
-            self.complete = True
+            self.complete = not self._upstream.refuses
+            self._upstream.complete(self._timeout_ns)
             _check_length("request", self._headers or [], self._chunks)
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote_from_bytes
 
 from pywasm_filter.testing.embedded.header_map import ResponseHeaderMap
 from pywasm_filter.testing.embedded.pairs import Pair
+from pywasm_filter.testing.embedded.response_flags import NO_FLAGS, ResponseFlag
 
 _MAX_GRPC_STATUS = 16
 _UNKNOWN = 2
@@ -23,6 +24,7 @@ class LocalReply:
     headers: tuple[Pair, ...] = ()
     grpc_status: int | None = None
     details: str = ""
+    flag: ResponseFlag = NO_FLAGS
 
 
 def grpc_status_of(status: int) -> int:

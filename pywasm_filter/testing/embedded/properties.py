@@ -307,7 +307,7 @@ _GROUPS: dict[str, dict[str, Getter]] = {
     "response": {
         "code": lambda view: view.info.response_code,
         "code_details": lambda view: view.info.response_code_details,
-        "flags": lambda view: 0,
+        "flags": lambda view: int(view.info.response_flags),
         "grpc_status": _grpc_status,
         "headers": lambda view: HeaderValues(view.response_headers),
         "headers_bytes": lambda view: _size(view.response_headers),
@@ -337,9 +337,12 @@ _GROUPS: dict[str, dict[str, Getter]] = {
         "num_endpoints": lambda view: Unsigned(1) if _routed(view) else None,
         "locality": _upstream_host(Message(LOCALITY, {})),
         "local_address": lambda view: _address(UPSTREAM_LOCAL_ADDRESS) if view.info.upstream_connected else None,
-        # Always empty: this proxy's upstream has no TLS.
-        "transport_failure_reason": lambda view: "" if view.info.upstream_attempts or not view.info.is_http else None,
+        "transport_failure_reason": lambda view: (
+            view.info.transport_failure_reason if view.info.upstream_attempts or not view.info.is_http else None
+        ),
         "request_attempt_count": lambda view: Unsigned(view.info.upstream_attempts),
-        "cx_pool_ready_duration": lambda view: Duration(0) if view.info.upstream_connected else None,
+        "cx_pool_ready_duration": lambda view: (
+            Duration(0) if view.info.upstream_connected or view.info.transport_failure_reason else None
+        ),
     },
 }

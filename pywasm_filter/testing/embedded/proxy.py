@@ -6,16 +6,19 @@ import itertools
 from functools import partial
 from typing import NoReturn
 
+from pywasm_filter.testing.answers import Refuse
 from pywasm_filter.testing.clock import Clock, nanoseconds
-from pywasm_filter.testing.clusters import Clusters
+from pywasm_filter.testing.clusters import Answer, Clusters
 from pywasm_filter.testing.embedded.connection import EmbeddedConnection
 from pywasm_filter.testing.embedded.events import EventQueue, VirtualClock
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.lifecycle import Plugin
 from pywasm_filter.testing.embedded.log import Log
 from pywasm_filter.testing.embedded.pairs import Pair
+from pywasm_filter.testing.embedded.routing import UPSTREAM_CLUSTER
 from pywasm_filter.testing.embedded.stall import stall_reason
 from pywasm_filter.testing.embedded.stream import HttpStream
+from pywasm_filter.testing.embedded.upstream import UpstreamFailure, play
 from pywasm_filter.testing.errors import StreamStalled, TraceNotKept, WrongProtocol
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.faults import Faults
@@ -66,7 +69,7 @@ class EmbeddedProxy(Proxy):
         settings: PluginSettings | None = None,
         *,
         start_ns: int | None = None,
-        timeout: float = 10.0,
+        timeout: float = 20.0,
     ) -> None:
         """Start the plugin.
 
@@ -76,7 +79,9 @@ class EmbeddedProxy(Proxy):
         Raises PluginConfigurationError when the plugin refuses to start, and what `make_guest` raises.
         """
         settings = settings or PluginSettings()
-        super().__init__(settings, Clusters(settings.clusters), GrpcServices(settings.grpc_clusters))
+        routed = [UPSTREAM_CLUSTER, *(route.cluster for route in settings.routes)]
+        clusters = Clusters(settings.clusters, routed=routed, upstream=lambda: self.upstream)
+        super().__init__(settings, clusters, GrpcServices(settings.grpc_clusters))
         self._log = Log(self.settings.log_level)
         self._events = EventQueue(start_ns)
         self._recorder = Recorder(self._events.now_ns, settings.trace_length)
@@ -128,6 +133,7 @@ class EmbeddedProxy(Proxy):
         self._require("http", "a request")
         deadline = self._events.now_ns() + self._timeout_ns
         stream = EmbeddedStream(self._plugin, _request_map(request), next(self._connection_ids))
+        stream.upstream_refuses = isinstance(self.upstream, Refuse)
         stream.send_all(request)
         while not stream.ended and stream.complete_upstream_request is None:
             if not self._wait(deadline):
@@ -172,6 +178,13 @@ class EmbeddedProxy(Proxy):
                 connection.break_off()
             self._plugin.shut_down()
 
+    def _pass_time(self, deadline_ns: int) -> bool:
+        if self._wait(deadline_ns):
+            return True
+        remaining = deadline_ns - self._events.now_ns()
+        self._events.advance(max(remaining, 0))
+        return remaining > 0
+
     def _require(self, protocol: str, asked: str) -> None:
         if self.settings.protocol != protocol:
             raise WrongProtocol(asked, protocol)
@@ -203,6 +216,15 @@ class EmbeddedStream(Stream):
         self._first_line = len(plugin.log.lines)
         self._first_crossing = plugin.recorder.next_number
         self._stream = HttpStream(plugin.vm, plugin.root, headers, connection_id)
+
+    @property
+    def upstream_refuses(self) -> bool:
+        """Whether the upstream refuses the connection; to be set before the request's headers pass."""
+        return self._stream.upstream.refuses
+
+    @upstream_refuses.setter
+    def upstream_refuses(self, refuses: bool) -> None:
+        self._stream.upstream.refuses = refuses
 
     def send_all(self, request: Request) -> None:
         """Send the whole request in the steps in which it leaves a client: the headers go with the first chunk."""
@@ -239,13 +261,27 @@ class EmbeddedStream(Stream):
             self._stream.receive_request_metadata(count)
         self._settle()
 
-    def respond(self, response: Response) -> None:
-        """Answer from the upstream, the whole response at once."""
+    def respond(self, answer: Answer) -> None:
+        """Let the upstream do what the answer says."""
+        self._require_upstream()
+        play(answer, self, self._plugin.events)
+        self._settle()
+
+    def take_failure(self, failure: UpstreamFailure) -> None:
+        """The upstream breaks off."""
+        self._stream.fail_upstream(failure)
+
+    def take_response(self, response: Response, *, whole: bool) -> None:
+        """Answer from the upstream; all but the last byte unless `whole`."""
         request = self._stream.upstream_request
         bodyless = has_no_body(response.status) or (request is not None and request.method == "HEAD")
         headers = [*response.headers.raw, *response_framing(response)]
         chunks = () if bodyless else response.chunks
         trailers = () if bodyless else response.trailers.raw
+        if not whole:
+            if bodyless:
+                return
+            chunks, trailers = (response.body[:-1],), ()
         self._respond_headers(response.status, headers, end_stream=not chunks and not trailers)
         for index, chunk in enumerate(chunks):
             if index:
@@ -253,7 +289,7 @@ class EmbeddedStream(Stream):
             self._stream.receive_response_body(chunk, False)
         if trailers:
             self._stream.receive_response_trailers(HeaderMap(trailers))
-        elif chunks:
+        elif chunks and whole:
             self._stream.receive_response_body(b"", True)
         self._settle()
 

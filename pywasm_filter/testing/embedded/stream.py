@@ -11,8 +11,10 @@ from pywasm_filter.testing.embedded.endpoints import Client, Router
 from pywasm_filter.testing.embedded.filter_chain import FilterChain
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.local_reply import LocalReply, reply_message
+from pywasm_filter.testing.embedded.response_flags import ResponseFlag
 from pywasm_filter.testing.embedded.routing import find_route
 from pywasm_filter.testing.embedded.stream_info import StreamInfo
+from pywasm_filter.testing.embedded.upstream import UpstreamFailure, UpstreamRequest
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.messages import Request, Response
 
@@ -33,9 +35,11 @@ class HttpStream:
         self.context = None if vm.failed and settings.fail_open else HttpContext(vm, root, self)
         self._is_head = headers.get(b":method") == b"HEAD"
         self._is_grpc = (headers.get(b"content-type") or b"").startswith(b"application/grpc")
-        self._router = Router(self.info, settings.routes, self.send_local_reply, vm.events.now_ns)
+        self.upstream = UpstreamRequest(vm.events, self.fail_upstream)
+        self._router = Router(self.info, settings.routes, self.send_local_reply, vm.events.now_ns, self.upstream)
         self._client = Client(self.info, self._is_head, self.send_local_reply, self._end)
         self._prepared_reply: LocalReply | None = None
+        self._upstream_answered = False
         limit = settings.buffer_limit_bytes
         self.request_chain = FilterChain[RequestHeaderMap](
             "request", _RequestFilter(self.context), self._router, limit, self._request_too_large, self._send_prepared
@@ -65,6 +69,9 @@ class HttpStream:
 
     def abort(self) -> None:
         """The client is gone."""
+        if not self.info.ended:
+            self.info.response_flags |= ResponseFlag.DOWNSTREAM_CONNECTION_TERMINATION
+            self.info.response_code_details = "downstream_remote_disconnect"
         self._reset()
 
     # --- from the upstream ---
@@ -73,7 +80,7 @@ class HttpStream:
         """The upstream answers."""
         if self.info.ended or self.response_chain.headers is not None:
             return
-        self.info.upstream_connected = True
+        self.info.upstream_connected = self._upstream_answered = True
         self.info.response_code_details = "via_upstream"
         self._note_upstream_end(end_stream)
         self._begin_response(headers)
@@ -89,12 +96,27 @@ class HttpStream:
         self._note_upstream_end(True)
         self.response_chain.receive_trailers(trailers)
 
+    def fail_upstream(self, failure: UpstreamFailure) -> None:
+        """No answer comes, or no more of it: Envoy answers itself, unless the answer has begun."""
+        if self.info.ended or self.info.upstream_end_time is not None:
+            return
+        self.upstream.end()
+        if self._upstream_answered:
+            self.info.response_flags |= failure.late_flag
+            self.info.response_code_details = failure.late_details
+            self._reset()
+        elif self.response_chain.headers is None:
+            self.info.transport_failure_reason = failure.transport_failure_reason
+            self.info.upstream_connected = not failure.transport_failure_reason
+            self.send_local_reply(failure.reply)
+
     def receive_response_metadata(self, num_elements: int) -> None:
         """HTTP/2 metadata from the upstream."""
         self.response_chain.receive_metadata(num_elements)
 
     def _note_upstream_end(self, end_stream: bool) -> None:
         if end_stream:
+            self.upstream.end()
             self.info.upstream_end_time = self.vm.events.now_ns()
 
     # --- what passed the filter ---
@@ -167,6 +189,7 @@ class HttpStream:
         if self.info.ended:
             return
         self.info.response_code_details = "_".join(reply.details.split())
+        self.info.response_flags |= reply.flag
         in_request_callback = bool(self.request_chain.calling)
         if in_request_callback:
             self.request_chain.aborted = True
@@ -226,6 +249,7 @@ class HttpStream:
     def _end(self) -> None:
         if self.info.ended:
             return
+        self.upstream.end()
         self.info.end_time = self.vm.events.now_ns()
         self.request_chain.aborted = self.response_chain.aborted = True
         if self.context is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pywasm_filter.testing.embedded.filter_state import FilterState
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
+from pywasm_filter.testing.embedded.response_flags import NO_FLAGS, ResponseFlag
 from pywasm_filter.testing.settings import Route
 
 CLIENT_ADDRESS = ("127.0.0.1", 50000)
@@ -28,12 +29,15 @@ class StreamInfo:
     response_trailers: HeaderMap | None = None
     response_code: int | None = None
     response_code_details: str | None = None
+    response_flags: ResponseFlag = NO_FLAGS
     end_time: int | None = None
     bytes_received: int = 0
     bytes_sent: int = 0
     upstream_attempts: int = 0
     upstream_connected: bool = False
-    """Whether the upstream's connection is known: that of HTTP once it has begun to answer."""
+    """Whether the upstream's connection is known: that of HTTP once it has begun to answer, or to fail."""
+    transport_failure_reason: str = ""
+    """Why the upstream could not be connected to."""
     upstream_start_time: int | None = None
     """When the upstream got the request's headers."""
     upstream_end_time: int | None = None

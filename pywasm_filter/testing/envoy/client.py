@@ -26,8 +26,9 @@ from pywasm_filter.testing.envoy.errors import EnvoyError
 class ConnectionClosedError(EnvoyError):
     """The proxy ended the connection before its response was whole. `status` is None if not even a status came."""
 
-    def __init__(self, status: int | None, body: bytes) -> None:
+    def __init__(self, status: int | None, headers: Sequence[Header], body: bytes) -> None:
         self.status = status
+        self.headers = headers
         self.body = body
         what = "without a response" if status is None else f"within its response ({status}, {len(body)} bytes of body)"
         super().__init__(f"the proxy closed the connection {what}")
@@ -162,8 +163,10 @@ class _Exchange:
                 raise self._closed()
 
     def _closed(self) -> ConnectionClosedError:
-        status = None if self._head is None else self._head.status_code
-        return ConnectionClosedError(status, b"".join(self._body.as_tuple()))
+        body = b"".join(self._body.as_tuple())
+        if self._head is None:
+            return ConnectionClosedError(None, (), body)
+        return ConnectionClosedError(self._head.status_code, tuple(self._head.headers.raw_items()), body)
 
     def _remaining(self) -> float:
         remaining = self._deadline - time.monotonic()

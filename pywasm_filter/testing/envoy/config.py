@@ -210,7 +210,7 @@ def _route(settings: EnvoySettings, route: Route) -> JSON:
     state = [{"key": name, "string_match": {"exact": value}} for name, value in route.filter_state.items()]
     return {
         "match": {"prefix": route.prefix, "headers": headers, "filter_state": state},
-        "route": {"cluster": route.cluster},
+        "route": {"cluster": route.cluster, "timeout": f"{route.timeout:.9f}s"},
         "name": route.name,
         **_metadata(settings, "route"),
     }

@@ -69,7 +69,7 @@ class UpstreamResponse:
 
 @dataclass(frozen=True)
 class HangUp:
-    """The upstream ends the connection after `wait` seconds; before that it sends `begun` but for its last byte."""
+    """The upstream ends the connection after `wait` seconds; before that it sends `begun`, but not its last byte."""
 
     begun: UpstreamResponse | None = None
     wait: float = 0.0
@@ -77,7 +77,7 @@ class HangUp:
 
 @dataclass(frozen=True)
 class Silence:
-    """The upstream sends `begun` but for its last byte after `wait` seconds, and no more until the proxy hangs up."""
+    """The upstream sends `begun`, but not its last byte, after `wait` seconds; then nothing until it is hung up on."""
 
     begun: UpstreamResponse | None = None
     wait: float = 0.0
@@ -102,6 +102,8 @@ class Upstream:
     def __init__(self, handler: Handler = answer_empty_200) -> None:
         self.handler = handler
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._handling = 0
         self._requests: list[RecordedRequest] = []
         self._handler_errors: list[Exception] = []
         self._connections: set[socket.socket] = set()
@@ -130,6 +132,11 @@ class Upstream:
         """What the handlers raised so far, and a ValueError for each answer that HTTP/1.1 cannot say."""
         with self._lock:
             return tuple(self._handler_errors)
+
+    def await_handlers(self, timeout: float) -> None:
+        """Wait until no handler runs, or for `timeout` seconds."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._handling, timeout)
 
     def close(self) -> None:
         """Stop listening and hang up on every connection."""
@@ -184,6 +191,7 @@ class Upstream:
             return False
         with self._lock:
             self._requests.append(request)
+            self._handling += request.complete
         if not request.complete:
             return False
         try:
@@ -194,10 +202,14 @@ class Upstream:
             with self._lock:
                 self._handler_errors.append(error)
             return False
+        finally:
+            with self._idle:
+                self._handling -= 1
+                self._idle.notify_all()
         if answer.wait and self._closing.wait(answer.wait):
             return False
         if not isinstance(answer, UpstreamResponse):
-            sock.sendall(b"".join(pieces)[:-1])
+            sock.sendall(_without_last_byte(b"".join(pieces)))
             if isinstance(answer, Silence):
                 _await_end(sock)
             return False
@@ -292,6 +304,18 @@ def _next_event(sock: socket.socket, connection: h11.Connection) -> h11.Event | 
     except (ConnectionError, h11.RemoteProtocolError):
         return None
     return event if isinstance(event, h11.Event) else None
+
+
+def _without_last_byte(message: bytes) -> bytes:
+    """A message up to the last byte of its body; nothing of one that has no body."""
+    head, end_of_head, body = message.partition(b"\r\n\r\n")
+    if not body:
+        return b""
+    if b"\r\ntransfer-encoding: chunked" not in head.lower():
+        return message[:-1]
+    # Behind the body come its last line end, the empty chunk, and trailers, which have no line of a single 0.
+    whole, _, _ = body.rpartition(b"\r\n0\r\n")
+    return head + end_of_head + whole[:-1]
 
 
 def _response_frames(connection: h11.Connection, request: RecordedRequest, response: UpstreamResponse) -> list[bytes]:
