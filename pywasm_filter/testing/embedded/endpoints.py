@@ -120,7 +120,7 @@ class Router:
             scheme=_text(fields, b":scheme"),
             headers=end_to_end_headers(self._headers),
             body=self._chunks,
-            trailers=self._trailers,
+            trailers=_sent_trailers(self._headers, self._trailers),
         )
 
     def _end(self, end_stream: bool) -> None:
@@ -187,7 +187,10 @@ class Client:
         if not self.started:
             return None
         return Response(
-            self._status, headers=end_to_end_headers(self._headers), body=self._chunks, trailers=self._trailers
+            self._status,
+            headers=end_to_end_headers(self._headers),
+            body=self._chunks,
+            trailers=_sent_trailers(self._headers, self._trailers),
         )
 
     @property
@@ -203,6 +206,11 @@ class Client:
 
 def _text(fields: dict[bytes, bytes], name: bytes) -> str:
     return Headers([(name, fields[name])])[name] if name in fields else ""
+
+
+def _sent_trailers(headers: list[Pair], trailers: list[Pair]) -> list[Pair]:
+    """The trailers that leave: HTTP/1.1 has room for them behind a chunked body only."""
+    return [] if any(name == b"content-length" for name, _ in headers) else trailers
 
 
 def _check_length(message: str, headers: list[Pair], chunks: list[bytes]) -> None:

@@ -1,0 +1,23 @@
+"""The scenarios by area, each under the name of its records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.conformance.areas import attributes, contexts, maps, replies, start, streams
+from tests.conformance.scenario import Scenario, by_settings
+
+AREAS: Mapping[str, Mapping[str, Scenario]] = {
+    "streams": streams.SCENARIOS,
+    "replies": replies.SCENARIOS,
+    "maps": maps.SCENARIOS,
+    "attributes": attributes.SCENARIOS,
+    "contexts": contexts.SCENARIOS,
+    "start": start.SCENARIOS,
+}
+
+
+def cases(*areas: str) -> list[tuple[str, str]]:
+    """Areas and names of all their scenarios, in an order in which few Envoys have to be started."""
+    names = {(area, name): scenario for area in areas for name, scenario in AREAS[area].items()}
+    return [case for case, _ in by_settings(names)]

@@ -1,0 +1,69 @@
+"""The three hosts with the interpreter in them. Running Envoys are kept for scenarios with equal settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pywasm_filter.testing import EmbeddedProxy, PluginSettings, Proxy
+from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
+from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+from tests.conformance.interpreter_module import InterpreterGuest, interpreter_module
+
+_KEPT_ENVOYS = 2
+_STALLED = 0.7
+"""How long a request may take that is expected to stall, in seconds: waiting longer shows no more."""
+_IN_TIME = 10.0
+
+
+class Hosts:
+    """Makes proxies by the name of the host; a context manager, which ends the Envoys."""
+
+    def __init__(self) -> None:
+        self._module: Path | None = None
+        self._compiled: WasmtimeModule | None = None
+        self._envoys: list[RunningEnvoy] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for envoy in self._envoys:
+            envoy.close()
+
+    def proxy(self, host: str, settings: PluginSettings, *, stalls: bool = False) -> Proxy:
+        """A proxy on a host: inprocess, wasmtime or envoy. `stalls` says that no answer is expected."""
+        match host:
+            case "inprocess":
+                return EmbeddedProxy(InterpreterGuest, settings)
+            case "wasmtime":
+                if self._compiled is None:
+                    self._compiled = WasmtimeModule.read(self.module)
+                return EmbeddedProxy(self._compiled.instantiate, settings)
+            case "envoy":
+                return EnvoyProxy(self._envoy(settings), timeout=_STALLED if stalls else _IN_TIME)
+        raise ValueError(f"no such host: {host!r}")
+
+    @property
+    def module(self) -> Path:
+        """The built module."""
+        if self._module is None:
+            self._module = interpreter_module()
+        return self._module
+
+    def _envoy(self, settings: PluginSettings) -> RunningEnvoy:
+        for envoy in [envoy for envoy in self._envoys if envoy.settings == settings]:
+            self._envoys.remove(envoy)
+            if envoy.usable:
+                self._envoys.append(envoy)
+                return envoy
+            envoy.close()
+        while len(self._envoys) >= _KEPT_ENVOYS:
+            self._envoys.pop(0).close()
+        envoy = RunningEnvoy(self.module, settings)
+        envoy.start()
+        self._envoys.append(envoy)
+        return envoy
