@@ -16,7 +16,7 @@ from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import PluginConfigurationError
 from pywasm_filter.testing.faults import Faults
 from pywasm_filter.testing.grpc import GrpcServices
-from pywasm_filter.testing.guests import GuestFactory
+from pywasm_filter.testing.guests import GuestFactory, TimedGuest
 from pywasm_filter.testing.recorder import Recorder
 from pywasm_filter.testing.settings import PluginSettings
 
@@ -79,7 +79,10 @@ class Plugin:
         boundary.interceptors.append(injector)
         boundary.after_hostcalls.append(injector.after_hostcall)
         boundary.before_callbacks.append(injector.before_callback)
-        vm.install(boundary.around(self._make_guest(boundary.hostcalls)))
+        guest = self._make_guest(boundary.hostcalls)
+        if isinstance(guest, TimedGuest):
+            guest.keep_time(self.events.now_ns)
+        vm.install(boundary.around(guest))
         self._check(vm, True, f"{which} could not be initialised")
         return vm
 

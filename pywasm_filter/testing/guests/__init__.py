@@ -4,6 +4,6 @@
 tests in process: `guests.inprocess`, `guests.wasmtime_guest`.
 """
 
-from pywasm_filter.testing.guests.guest import Guest, GuestFactory, GuestTrap
+from pywasm_filter.testing.guests.guest import Guest, GuestFactory, GuestTrap, TimedGuest
 
-__all__ = ["Guest", "GuestFactory", "GuestTrap"]
+__all__ = ["Guest", "GuestFactory", "GuestTrap", "TimedGuest"]

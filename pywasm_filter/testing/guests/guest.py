@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pywasm_filter.sdk.hostcalls import Hostcalls
 
@@ -35,6 +35,15 @@ class Guest(Protocol):
 
     def discard(self) -> None:
         """The VM is over, without further callbacks; the host is not to hear of it again."""
+        ...
+
+
+@runtime_checkable
+class TimedGuest(Protocol):
+    """A guest that has clocks beside the hostcalls, and shows the proxy's time on them."""
+
+    def keep_time(self, now_ns: Callable[[], int]) -> None:
+        """Take over the proxy's clock: nanoseconds since the Unix epoch."""
         ...
 
 

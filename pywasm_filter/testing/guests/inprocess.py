@@ -8,7 +8,7 @@ import operator
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ from pywasm_filter.sdk.vm import Vm
 from pywasm_filter.testing.errors import ProxyTestError
 from pywasm_filter.testing.guests.guest import GuestTrap
 from pywasm_filter.testing.guests.tracebacks import python_backtrace
+from pywasm_filter.testing.guests.virtual_time import VirtualTime, importable_clocks
 
 # They are meant for the test, not for the filter's policy on exceptions.
 PASSING: tuple[type[BaseException], ...] = (KeyboardInterrupt, bdb.BdbQuit, ProxyTestError)
@@ -43,7 +44,8 @@ class InProcessGuest:
         self._passing = passing
         self._redirect = Redirect()
         self._interpreter = _InterpreterState()
-        with self._interpreter:
+        self._virtual_time: VirtualTime | None = None
+        with self._interpreter, importable_clocks():
             self._filter = load_filter(filter_path)
         self._needs = _needs(filter_path)
         self._host: Hostcalls = cast("Hostcalls", _CheckedHostcalls(host, frozenset(self._needs.hostcalls)))
@@ -53,6 +55,10 @@ class InProcessGuest:
     def exports(self) -> frozenset[str]:
         """The callbacks that the built module has."""
         return frozenset(self._needs.callbacks)
+
+    def keep_time(self, now_ns: Callable[[], int]) -> None:
+        """Show the filter this time, in nanoseconds since the Unix epoch, on Python's own clocks."""
+        self._virtual_time = VirtualTime(now_ns)
 
     def start(self) -> None:
         """Nothing is left to initialise."""
@@ -69,7 +75,13 @@ class InProcessGuest:
     def _run(self, function: Callable[..., int | None], *args: int) -> int | None:
         previous = hostcalls.bind(self._host)
         try:
-            with _debugger_at_terminal(), self._interpreter, self._redirect, self._filter.installed():
+            with (
+                _debugger_at_terminal(),
+                self._interpreter,
+                self._redirect,
+                self._filter.installed(),
+                nullcontext() if self._virtual_time is None else self._virtual_time,
+            ):
                 return function(*args)
         except self._passing:
             raise

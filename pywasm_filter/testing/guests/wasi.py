@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 from collections.abc import Callable, Mapping
 
 from proxy_wasm_abi.generated.host_imports import CoreSignature
@@ -68,12 +67,10 @@ class Wasi:
         return self._written(self._memory.write_u32(count_at, 0) and self._memory.write_u32(size_at, 0))
 
     def clock_time_get(self, clock: int, precision: int, time_at: int) -> int:
-        """Wall-clock and monotonic time; the clocks of processes and threads are not supported."""
+        """Wall-clock and monotonic time, both the proxy's; the clocks of processes and threads are not supported."""
         match clock:
-            case 0:  # realtime
+            case 0 | 1:  # realtime, monotonic
                 now = self._host.proxy_get_current_time_nanoseconds()[1]
-            case 1:  # monotonic
-                now = time.monotonic_ns()
             case _:
                 return ENOTSUP
         return self._written(self._memory.write_u64(time_at, now))
