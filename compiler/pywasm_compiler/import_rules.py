@@ -54,6 +54,18 @@ class Origin:
 def check_file_name(given: Path, name: str) -> None:
     """Refuse a file name that cannot be imported, or that would hide a module of the guest. Raises CompileError."""
     stem, suffix = Path(name).stem, Path(name).suffix
+    if suffix == ".wasm":
+        raise CompileError(
+            "is a built module, not the Python file of a filter",
+            given,
+            remedy="name the .py file; a built module is tested with --pywasm-host=wasmtime or --pywasm-host=envoy",
+        )
+    if name == "__init__.py":
+        raise CompileError(
+            "is a whole package; a filter is one module, with others beside it that it may import",
+            given,
+            remedy="name a module of the package, such as filter.py, and let it import the others by their full names",
+        )
     if suffix != ".py" or not stem.isidentifier():
         raise CompileError(
             "is not a name that Python can import", given, remedy="name the file like a module: my_filter.py"

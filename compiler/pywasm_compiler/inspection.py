@@ -19,6 +19,7 @@ from pywasm_compiler.wasm.reader import is_component, is_core_module, read_modul
 
 _ENTRY_POINTS = ("_initialize", "_start", "main", "__main_void")
 _COMPRESSION = 6
+_MARKER_PREFIX = "proxy_abi_version_"
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,14 @@ def read_wasm(path: Path) -> bytes:
 def inspect_file(path: Path) -> Inspection:
     """Read and inspect a file. Raises CompileError."""
     return inspect_module(read_wasm(path), path)
+
+
+def read_abi_version(path: Path) -> str:
+    """The ABI version that a module's file is made for, such as "0.2.1". Raises CompileError for what is no module."""
+    data = read_wasm(path)
+    _check_preamble(data, path)
+    _section_sizes(data, path)
+    return _abi_version(_read(data, path), load(), path)
 
 
 def inspect_module(data: bytes, path: Path | None = None) -> Inspection:
@@ -240,12 +249,25 @@ def _abi_version(module: Module, abi: Abi, path: Path | None) -> str:
     for marker in _markers(abi):
         found = module.export(marker)
         if found is not None and found.kind is ExternKind.FUNC:
-            return marker.removeprefix("proxy_abi_version_").replace("_", ".")
+            return _version(marker)
+    named = [entry.name for entry in module.exports if entry.name.startswith(_MARKER_PREFIX)]
+    others = [name for name in named if name not in _markers(abi)]
+    if others:
+        known = ", ".join(map(_version, _markers(abi)))
+        raise CompileError(
+            f"is made for the Proxy-Wasm ABI {', '.join(map(_version, others))}, which is not known; {known} are",
+            path,
+            remedy="build it with an SDK for one of these",
+        )
     raise CompileError(
         f"is a core module, but not a Proxy-Wasm one: it exports no function {abi.marker}",
         path,
         remedy="build it with `pywasm-filter build`, or with an SDK for Proxy-Wasm",
     )
+
+
+def _version(marker: str) -> str:
+    return marker.removeprefix(_MARKER_PREFIX).replace("_", ".")
 
 
 def _imports(module: Module) -> dict[str, tuple[str, ...]]:

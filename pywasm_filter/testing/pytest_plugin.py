@@ -7,31 +7,21 @@ for a proxy.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from pywasm_filter.testing.filter_file import fail, find_filter
 
 if TYPE_CHECKING:
     from pywasm_filter.testing.proxy import Proxy
     from pywasm_filter.testing.session import ProxySession
+    from pywasm_filter.testing.settings import PluginSettings
 
 HOSTS = ("inprocess", "wasmtime", "envoy")
-_DEFAULT_FILTER = "filter.py"
-_MARKER = (
-    "pywasm(filter=None, configuration=b'', vm_configuration=b'', root_id='', plugin_name='plugin', vm_id='', "
-    "environment={}, protocol='http', allow_on_headers_stop_iteration=False, fail_open=False, "
-    "buffer_limit_bytes=1048576, routes=(), node={}, metadata={}, attributes={}, clusters=[], grpc_clusters=[], "
-    "background_roots=[], log_level=LogLevel.DEBUG, trace_length=5000, hosts=None, strict=False): "
-    "what the fixtures `proxy` and `make_proxy` run, and how: the filter's file, relative to the test's (default: "
-    "filter.py beside the test, then the ini option pywasm_filter), whether it filters 'http' or 'tcp', its "
-    "configurations as bytes, str or dict (JSON), clusters that HTTP and gRPC callouts may name, further root "
-    "ids to be started in the same VM (a list, or a dict to their configurations), other settings of Envoy's "
-    "PluginConfig, the hosts to which the test is limited, and whether an error in the log, a trap, a callout or a "
-    "fault that the test does not expect fails it (strict; for all tests: the option --pywasm-strict, or pywasm_strict "
-    "in the ini file). The nearest marker's "
-    "arguments win over those of its class and module."
-)
+_TRACE_LINES = "200"
 
 _proxies = pytest.StashKey[list["Proxy"]]()
 _strict = pytest.StashKey[list["Proxy"]]()
@@ -52,10 +42,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"where filters run: {', '.join(HOSTS)}; repeatable, default {HOSTS[0]}",
     )
     group.addoption(
+        "--pywasm-filter",
+        default=None,
+        metavar="FILE",
+        help="the filter under test, or a built module (.wasm), for all tests whose marker names none",
+    )
+    group.addoption(
         "--pywasm-trace",
-        default="200",
+        default=None,
         metavar="N|all",
-        help="how many lines of the trace of a proxy are shown when its test fails; default 200",
+        help=f"how many lines of the trace of a proxy are shown when its test fails; default {_TRACE_LINES}",
     )
     group.addoption(
         "--pywasm-strict",
@@ -63,16 +59,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="fail tests in which something happened that they have not said may happen; see strict of the marker",
     )
+    parser.addini("pywasm_host", "as --pywasm-host, which wins; with spaces between hosts", type="args", default=[])
+    parser.addini("pywasm_trace", "as --pywasm-trace, which wins", default=_TRACE_LINES)
     parser.addini("pywasm_strict", "as --pywasm-strict, for all tests", type="bool", default=False)
     parser.addini("pywasm_filter", "the filter under test where no filter.py is beside the test, relative to this file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and check the option."""
-    config.addinivalue_line("markers", _MARKER)
-    for name in _chosen_hosts(config):
-        if name not in HOSTS:
-            raise pytest.UsageError(f"--pywasm-host: no such host: {name!r}; there are {', '.join(HOSTS)}")
+    config.addinivalue_line("markers", _marker_line(config))
+    _check_hosts(config)
     _trace_lines(config)
 
 
@@ -83,7 +79,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     allowed = _marker_arguments(metafunc.definition).get("hosts") or HOSTS
     unknown = [name for name in allowed if name not in HOSTS] if isinstance(allowed, (list, tuple)) else [allowed]
     if unknown:
-        _fail(
+        fail(
             f"{metafunc.definition.nodeid}: hosts of the marker pywasm is a list of some of {', '.join(HOSTS)}, "
             f"not {allowed!r}"
         )
@@ -160,8 +156,9 @@ def make_proxy(request: pytest.FixtureRequest, pywasm_host: str, _pywasm_session
         merged = {**_marker_arguments(node), **arguments}
         merged.pop("hosts", None)
         is_strict = _is_strict(node, merged.pop("strict", None))
-        filter_path = _filter_path(node, merged.pop("filter", None))
-        proxy = _make(_pywasm_session, pywasm_host, filter_path, merged)
+        named = merged.pop("filter", None)
+        settings = _settings(merged)
+        proxy = _make(_pywasm_session, pywasm_host, find_filter(node, named), settings)
         made.append(proxy)
         if is_strict:
             strict.append(proxy)
@@ -182,30 +179,35 @@ def proxy(make_proxy: MakeProxy) -> Proxy:
     try:
         return make_proxy()
     except (PluginConfigurationError, GuestLoadError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
-def _make(session: ProxySession, host: str, filter_path: Path, arguments: Mapping[str, Any]) -> Proxy:
+def _settings(arguments: Mapping[str, Any]) -> PluginSettings:
+    from pywasm_filter.testing.session import plugin_settings
+
+    try:
+        return plugin_settings(arguments)
+    except (TypeError, ValueError) as error:
+        fail(str(error))
+
+
+def _make(session: ProxySession, host: str, filter_path: Path, settings: PluginSettings) -> Proxy:
     from pywasm_compiler.errors import CompileError
 
     from pywasm_filter.testing.errors import AttributesNotSupported
-    from pywasm_filter.testing.session import HostNotInstalled, plugin_settings
+    from pywasm_filter.testing.session import HostNotInstalled
 
-    try:
-        settings = plugin_settings(arguments)
-    except (TypeError, ValueError) as error:
-        _fail(str(error))
     try:
         return session.proxy(host, filter_path, settings)
     except (CompileError, HostNotInstalled, AttributesNotSupported) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _check_strict(proxies: Iterable[Proxy]) -> None:
     problems = [problem for proxy in proxies for problem in proxy.unexpected]
     if problems:
         said = "\n".join(f"- {problem}".replace("\n", "\n  ") for problem in problems)
-        _fail(f"strict: the test has not said that this may happen\n{said}")
+        fail(f"strict: the test has not said that this may happen\n{said}")
 
 
 def _is_strict(node: pytest.Item, said: object) -> bool:
@@ -213,7 +215,7 @@ def _is_strict(node: pytest.Item, said: object) -> bool:
     if said is None:
         return bool(node.config.getoption("--pywasm-strict") or node.config.getini("pywasm_strict"))
     if not isinstance(said, bool):
-        _fail(f"{node.nodeid}: strict of the marker pywasm is True or False, not {said!r}")
+        fail(f"{node.nodeid}: strict of the marker pywasm is True or False, not {said!r}")
     return said
 
 
@@ -232,21 +234,36 @@ def _sections(proxy: Proxy, trace_lines: int | None) -> Iterator[tuple[str, str]
 
 
 def _trace_lines(config: pytest.Config) -> int | None:
-    """The number of lines that --pywasm-trace asks for; None for all."""
-    given = str(config.getoption("--pywasm-trace"))
+    """The number of lines that --pywasm-trace asks for, or the ini file; None for all."""
+    option = config.getoption("--pywasm-trace")
+    given = str(config.getini("pywasm_trace") if option is None else option)
     if given == "all":
         return None
     if not given.isdecimal():
-        raise pytest.UsageError(f"--pywasm-trace: a number of lines or 'all', not {given!r}")
+        where = "pywasm_trace in the ini file" if option is None else "--pywasm-trace"
+        raise pytest.UsageError(f"{where}: a number of lines or 'all', not {given!r}")
     return int(given)
 
 
-def _fail(reason: str) -> NoReturn:
-    pytest.fail(reason, pytrace=False)
-
-
 def _chosen_hosts(config: pytest.Config) -> list[str]:
-    return list(dict.fromkeys(config.getoption("--pywasm-host") or [HOSTS[0]]))
+    return list(dict.fromkeys(config.getoption("--pywasm-host") or config.getini("pywasm_host") or [HOSTS[0]]))
+
+
+def _check_hosts(config: pytest.Config) -> None:
+    for name in _chosen_hosts(config):
+        if name not in HOSTS:
+            where = "--pywasm-host" if config.getoption("--pywasm-host") else "pywasm_host in the ini file"
+            similar = get_close_matches(name, HOSTS, 1)
+            meant = f"did you mean {similar[0]!r}? " if similar else ""
+            raise pytest.UsageError(f"{where}: no such host: {name!r}; {meant}there are {', '.join(HOSTS)}")
+
+
+def _marker_line(config: pytest.Config) -> str:
+    if not config.getoption("--markers", False):
+        return "pywasm: what the fixtures `proxy` and `make_proxy` run, and how; `pytest --markers` tells its arguments"
+    from pywasm_filter.testing.marker import marker_help
+
+    return marker_help()
 
 
 def _marker_arguments(node: pytest.Item) -> dict[str, Any]:
@@ -254,29 +271,6 @@ def _marker_arguments(node: pytest.Item) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for marker in reversed(list(node.iter_markers("pywasm"))):
         if marker.args:
-            _fail(f"{node.nodeid}: pywasm takes keyword arguments only, not {marker.args!r}")
+            fail(f"{node.nodeid}: pywasm takes keyword arguments only, not {marker.args!r}")
         merged.update(marker.kwargs)
     return merged
-
-
-def _filter_path(node: pytest.Item, named: str | Path | None) -> Path:
-    """The filter's file: what the test says, filter.py beside the test, the ini option."""
-    directory = node.path.parent
-    if named is not None:
-        path = directory / named
-        return path if path.is_file() else _no_filter(node, [path], "correct `filter` of the marker pywasm")
-    places = [directory / _DEFAULT_FILTER]
-    configured = node.config.getini("pywasm_filter")
-    if configured:
-        places.append((node.config.inipath or node.config.rootpath / "-").parent / str(configured))
-    for place in places:
-        if place.is_file():
-            return place
-    return _no_filter(
-        node, places, "name it: @pytest.mark.pywasm(filter='my_filter.py'), or pywasm_filter = ... in the ini file"
-    )
-
-
-def _no_filter(node: pytest.Item, places: list[Path], remedy: str) -> NoReturn:
-    looked = "".join(f"\n  not there: {place}" for place in places)
-    _fail(f"no filter for {node.nodeid}{looked}\n  remedy: {remedy}")

@@ -9,9 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from pywasm_compiler.inspection import read_abi_version
+
 from pywasm_filter.testing.embedded import EmbeddedProxy
 from pywasm_filter.testing.errors import ProxyTestError
 from pywasm_filter.testing.guests.inprocess import PASSING, InProcessGuest
+from pywasm_filter.testing.marker import unknown_argument
 from pywasm_filter.testing.proxy import Proxy
 from pywasm_filter.testing.settings import PluginSettings, background_roots, cluster_names, encode_configuration
 
@@ -66,9 +69,12 @@ class ProxySession:
 
     def _built(self, filter_path: Path) -> Path:
         """The module of a filter, built once a session. A .wasm file is a module already."""
-        if filter_path.suffix == ".wasm":
-            return filter_path
         module = self._modules.get(filter_path)
+        if filter_path.suffix == ".wasm":
+            if module is None:
+                read_abi_version(filter_path)
+                self._modules[filter_path] = filter_path
+            return filter_path
         if module is None or not module.is_file():  # the cache keeps the newest modules only
             from pywasm_filter.build import cached_build
 
@@ -120,10 +126,10 @@ class ProxySession:
 
 def plugin_settings(arguments: Mapping[str, Any]) -> PluginSettings:
     """Settings from the arguments of the marker. Raises TypeError and ValueError for what cannot be set."""
-    known = [field.name for field in fields(PluginSettings)]
+    known = {field.name for field in fields(PluginSettings)}
     for name in arguments:
         if name not in known:
-            raise TypeError(f"pywasm has no argument {name!r}; it has filter, hosts, {', '.join(known)}, strict")
+            raise TypeError(unknown_argument(name))
     return PluginSettings(**{name: _setting(name, value) for name, value in arguments.items()})
 
 

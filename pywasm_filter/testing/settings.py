@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pywasm_filter.sdk.abi import LogLevel
 from pywasm_filter.testing.clock import nanoseconds
 from pywasm_filter.testing.recorder import KEPT_CROSSINGS
+from pywasm_filter.testing.setting_types import check_types
 
 Configuration = bytes | str | Mapping[str, Any]
 """A plugin's or a VM's configuration: bytes as they are, text as UTF-8, a mapping as JSON."""
@@ -49,10 +50,15 @@ class PluginSettings:
     """Names and defaults are those of Envoy's PluginConfig and VmConfig (envoy.extensions.wasm.v3)."""
 
     configuration: bytes = b""
+    """What `on_configure` gets."""
     vm_configuration: bytes = b""
+    """What `on_vm_start` gets."""
     root_id: str = ""
+    """The root context that serves the plugin; an empty one: the only root of the module."""
     plugin_name: str = "plugin"
+    """The plugin's name in the proxy's configuration, which `properties.plugin_name` tells."""
     vm_id: str = ""
+    """The name of the VM, by which plugins share data and queues."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The environment variables of a compiled filter; in process it sees those of the test."""
     protocol: Literal["http", "tcp"] = "http"
@@ -85,12 +91,15 @@ class PluginSettings:
     """How many crossings between proxy and plugin the embedded proxy keeps; a callback counts as two."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.protocol not in ("http", "tcp"):
             raise ValueError(f"protocol is 'http' or 'tcp', not {self.protocol!r}")
         if self.trace_length < 1:
             raise ValueError(f"trace_length is at least 1, not {self.trace_length}")
         _check_names("node", self.node, _NODE_FIELDS)
         _check_names("metadata", self.metadata, _METADATA_OWNERS)
+        if not all(isinstance(route, Route) for route in self.routes):
+            raise TypeError(f"routes is a list of Route(...), not {self.routes!r}")
         callees = {*self.clusters, *self.grpc_clusters}
         if taken := sorted({route.cluster for route in self.routes} & callees):
             raise ValueError(f"a cluster answers callouts or gets the routed requests, not both: {', '.join(taken)}")

@@ -72,7 +72,10 @@ class WasmtimeModule:
             data = path.read_bytes()
         except OSError as error:
             raise GuestLoadError(f"{path} cannot be read: {error.strerror}") from error
-        return cls(data, environment=environment)
+        try:
+            return cls(data, environment=environment)
+        except GuestLoadError as error:
+            raise GuestLoadError(f"{path}: {error}") from error
 
     def instantiate(self, host: Hostcalls) -> WasmtimeGuest:
         """A fresh VM. A `GuestFactory`."""
@@ -224,7 +227,10 @@ def _check_exports(exports: Iterable[wasmtime.ExportType]) -> None:
 def _no_marker(functions: Iterable[str]) -> str:
     older = [name for name in proxy_wasm_abi.load().older_markers if name in functions]
     if older:
-        return f"the module is made for an ABI that the embedded proxy does not offer: {older[0]}"
+        return (
+            f"the module is made for an ABI that the embedded proxy does not offer: {older[0]}; run the test with "
+            "--pywasm-host=envoy"
+        )
     return f"not a Proxy-Wasm module: it exports no function {_MARKERS[0]}"
 
 

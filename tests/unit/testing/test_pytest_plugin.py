@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
+import re
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 import wasmtime
 
 from pywasm_filter import build as builds
-from pywasm_filter.testing import PluginSettings
+from pywasm_filter.testing import LogLevel, PluginSettings
+from pywasm_filter.testing.marker import OF_THE_TEST
 from pywasm_filter.testing.session import ProxySession
 
 pytest_plugins = ["pytester"]
@@ -153,8 +156,31 @@ def test_nothing_heavy_is_imported_for_other_tests(plain_pytester: pytest.Pytest
 
 def test_the_marker_is_documented(plain_pytester: pytest.Pytester) -> None:
     result = plain_pytester.runpytest("--markers", "--strict-markers")
-    result.stdout.fnmatch_lines(["@pytest.mark.pywasm(filter=None, configuration=b'', *"])
-    plain_pytester.runpytest("--help").stdout.fnmatch_lines(["*--pywasm-host=HOST*", "*pywasm_filter (string)*"])
+    shown = iter(result.outlines)
+    [signature] = [line for line in shown if line.startswith("@pytest.mark.pywasm(filter=None, hosts=None, ")]
+    text = result.stdout.str()
+    for field in fields(PluginSettings):
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        written = re.search(rf"[(, ]{field.name}=(.*?)(, \w+=|\): )", signature)
+        assert written is not None, field.name
+        value = eval(written[1], {"LogLevel": LogLevel})
+        assert value == (list(default) if isinstance(default, tuple) else default), field.name
+        assert re.search(rf"^  {field.name}: \S+ \S+ \S+", text, re.MULTILINE), f"{field.name} is not described"
+    for name in OF_THE_TEST:
+        assert re.search(rf"^  {name}: \S+ \S+ \S+", text, re.MULTILINE)
+
+
+def test_without_its_help_the_marker_is_known_all_the_same(plain_pytester: pytest.Pytester) -> None:
+    plain_pytester.makepyfile(test_it="import pytest\n@pytest.mark.pywasm(root_id='x')\ndef test_it(): pass")
+    plain_pytester.runpytest("--strict-markers").assert_outcomes(passed=1)
+
+
+def test_the_options_are_documented(plain_pytester: pytest.Pytester) -> None:
+    text = plain_pytester.runpytest("--help").stdout.str()
+    for option in ("--pywasm-host=HOST", "--pywasm-filter=FILE", "--pywasm-trace=N|all", "--pywasm-strict"):
+        assert option in text
+    for name in ("pywasm_host (args)", "pywasm_filter (string)", "pywasm_trace (string)", "pywasm_strict (bool)"):
+        assert name in text
 
 
 # --- finding the filter ---
@@ -257,7 +283,10 @@ def test_the_nearest_marker_wins(plain_pytester: pytest.Pytester) -> None:
     ("arguments", "told"),
     [
         ("'filter.py'", "*pywasm takes keyword arguments only, not ('filter.py',)*"),
-        ("configure=1", "pywasm has no argument 'configure'; it has filter, hosts, configuration, *"),
+        (
+            "configure=1",
+            "pywasm has no argument 'configure'; did you mean 'configuration'? it has *",
+        ),
         ("configuration=1", "a configuration is bytes, str or a dict, not int"),
     ],
 )
@@ -386,7 +415,7 @@ def test_a_module_is_a_filter_too(plain_pytester: pytest.Pytester) -> None:
     )
     result = plain_pytester.runpytest("--pywasm-host=wasmtime")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["not a valid module: *"])
+    result.stdout.fnmatch_lines(["*broken.wasm: is truncated: *", "  remedy: *"])
 
 
 # --- a real Envoy ---
