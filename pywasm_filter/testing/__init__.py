@@ -16,6 +16,7 @@ from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
     AttributesNotSupported,
     CallBackNotSupported,
+    CallbackTimeout,
     ConditionNotMet,
     ContentLengthMismatch,
     FaultsNotSupported,
@@ -53,6 +54,7 @@ __all__ = [
     "AttributeValue",
     "AttributesNotSupported",
     "CallBackNotSupported",
+    "CallbackTimeout",
     "Callout",
     "Clock",
     "ClusterAnswer",

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from pywasm_filter.testing.messages import LogLine
 
+_SHOWN_FRAMES = 10
+
 
 class ProxyTestError(Exception):
     """Base of the errors that the proxies for tests raise."""
@@ -13,6 +15,24 @@ class ProxyTestError(Exception):
 
 class GuestLoadError(ProxyTestError):
     """A module that a Proxy-Wasm host refuses: a missing import, no ABI marker, a callback of the wrong type."""
+
+
+class CallbackTimeout(ProxyTestError):  # noqa: N818 - reads as what happened
+    """A callback of a compiled filter did not come to an end: a real Envoy would hang, with all that its worker serves.
+
+    `callback` is its name, `backtrace` names the module's functions that were running, innermost first.
+    """
+
+    def __init__(self, callback: str, seconds: float, backtrace: Sequence[str] = ()) -> None:
+        self.callback = callback
+        self.seconds = seconds
+        self.backtrace = tuple(backtrace)
+        told = (
+            f"{callback} was still running after {seconds:g} s and was ended; a real Envoy would hang. "
+            "If it needs more time, say so with @pytest.mark.pywasm(callback_timeout=...)"
+        )
+        shown = [f"  {index}: {name}" for index, name in enumerate(self.backtrace[:_SHOWN_FRAMES])]
+        super().__init__("\n".join([told, *shown]))
 
 
 class PluginConfigurationError(ProxyTestError):

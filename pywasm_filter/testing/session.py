@@ -13,6 +13,7 @@ from pywasm_compiler.inspection import read_abi_version
 
 from pywasm_filter.testing.embedded import EmbeddedProxy
 from pywasm_filter.testing.errors import ProxyTestError
+from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.guests.inprocess import PASSING, InProcessGuest
 from pywasm_filter.testing.marker import unknown_argument
 from pywasm_filter.testing.proxy import Proxy
@@ -62,7 +63,7 @@ class ProxySession:
             case "inprocess":
                 return EmbeddedProxy(lambda hostcalls: InProcessGuest(filter_path, hostcalls, self._passing), settings)
             case "wasmtime":
-                return EmbeddedProxy(self._wasmtime_module(filter_path, settings).instantiate, settings)
+                return EmbeddedProxy(self._wasmtime_factory(filter_path, settings), settings)
             case "envoy":
                 return self._envoy_proxy(filter_path, settings)
         raise ValueError(f"no such host: {host!r}")
@@ -81,15 +82,17 @@ class ProxySession:
             module = self._modules[filter_path] = cached_build(filter_path)
         return module
 
-    def _wasmtime_module(self, filter_path: Path, settings: PluginSettings) -> WasmtimeModule:
+    def _wasmtime_factory(self, filter_path: Path, settings: PluginSettings) -> GuestFactory:
         try:
+            from pywasm_filter.testing.guests.limits import Limits
             from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
         except ImportError as error:
             raise HostNotInstalled("the host wasmtime needs the package wasmtime: pip install wasmtime") from error
         key = (self._built(filter_path), tuple(settings.environment.items()))
         if key not in self._compiled:
             self._compiled[key] = WasmtimeModule.read(key[0], environment=settings.environment)
-        return self._compiled[key]
+        module, limits = self._compiled[key], Limits.of(settings)
+        return lambda hostcalls: module.instantiate(hostcalls, limits)
 
     def _envoy_proxy(self, filter_path: Path, settings: PluginSettings) -> Proxy:
         if importlib.util.find_spec("h11") is None:

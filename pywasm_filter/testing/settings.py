@@ -22,6 +22,9 @@ AttributeValue = str | bytes | bool | int | float | datetime | timedelta | Mappi
 
 _UPSTREAM = "upstream"
 _ENVOY_BUFFER_LIMIT = 1 << 20
+ENVOY_MEMORY_LIMIT = 1 << 30
+"""The most memory that Envoy gives to a VM."""
+_LONGEST_CALLBACK = 86_400.0
 _NODE_FIELDS = ("id", "cluster", "metadata", "locality")
 _METADATA_OWNERS = ("listener", "virtual_host", "route", "cluster", "host")
 
@@ -89,6 +92,10 @@ class PluginSettings:
     """The least level of log lines that are kept."""
     trace_length: int = KEPT_CROSSINGS
     """How many crossings between proxy and plugin the embedded proxy keeps; a callback counts as two."""
+    callback_timeout: float = 10.0
+    """Seconds after which a callback of a compiled filter is taken for an endless loop, in the embedded proxy."""
+    memory_limit_bytes: int = ENVOY_MEMORY_LIMIT
+    """How much memory a compiled filter can have, in the embedded proxy; in Envoy it is 1 GiB."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -96,6 +103,10 @@ class PluginSettings:
             raise ValueError(f"protocol is 'http' or 'tcp', not {self.protocol!r}")
         if self.trace_length < 1:
             raise ValueError(f"trace_length is at least 1, not {self.trace_length}")
+        if not 0 < self.callback_timeout <= _LONGEST_CALLBACK:
+            raise ValueError(f"callback_timeout is a number of seconds, not {self.callback_timeout!r}")
+        if not 0 < self.memory_limit_bytes <= ENVOY_MEMORY_LIMIT:
+            raise ValueError(f"memory_limit_bytes is at most {ENVOY_MEMORY_LIMIT}, not {self.memory_limit_bytes!r}")
         _check_names("node", self.node, _NODE_FIELDS)
         _check_names("metadata", self.metadata, _METADATA_OWNERS)
         if not all(isinstance(route, Route) for route in self.routes):

@@ -19,6 +19,7 @@ from pywasm_compiler.errors import CompileError
 
 from pywasm_filter.cache import cache_directory, keep_newest
 from pywasm_filter.testing.errors import GuestLoadError
+from pywasm_filter.testing.guests.engine import one_line
 
 _CHECKSUM_SIZE = hashlib.sha256().digest_size
 _SUFFIX = ".code"
@@ -51,7 +52,7 @@ class CodeCache:
         try:
             module = wasmtime.Module(self._engine, code)
         except wasmtime.WasmtimeError as error:
-            raise GuestLoadError(f"not a valid module: {error}") from error
+            raise GuestLoadError(f"not a valid module: {one_line(error)}") from error
         self._store(key, bytes(module.serialize()))
         return module
 

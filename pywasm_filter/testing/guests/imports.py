@@ -10,13 +10,20 @@ from proxy_wasm_abi import Hostcall, Value
 
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.sdk.hostcalls import Hostcalls
+from pywasm_filter.testing.errors import HostMisuse
 from pywasm_filter.testing.guests.memory import GuestMemory
 
 _U32 = 0xFFFF_FFFF
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
 
-# Both addresses may be 0 here: the caller then does not want the result. They are written to whatever the status.
+# Both addresses may be 0 here: the caller then does not want the result.
 _OPTIONAL_RESULTS = frozenset({"proxy_call_foreign_function"})
+# The place for the result is tried before anything is done.
+_PLACE_FIRST = frozenset({"proxy_http_call"})
+# Their results are stored whatever the status.
+_ALWAYS_STORED = _OPTIONAL_RESULTS | _PLACE_FIRST
+# Values of these enums are looked at before the memory is.
+_SELECTORS = frozenset({"BufferType", "LogLevel", "MapType"})
 
 
 class Lender(Protocol):
@@ -41,20 +48,32 @@ def host_imports(host: Hostcalls, guest: Lender) -> dict[str, CoreFunction]:
 
 
 def _lowered(hostcall: Hostcall, method: Callable[..., object], guest: Lender) -> CoreFunction:
+    limits = {entry.name: max(member.value for member in entry.members) for entry in proxy_wasm_abi.load().enums}
+    selectors = [(index, limits[value.type]) for index, value in enumerate(hostcall.params) if value.type in _SELECTORS]
+    place_first = hostcall.name in _PLACE_FIRST
+
     def call(*core: int) -> int:
         values = iter(core)
         lifted = [_lift(value, values, guest.memory) for value in hostcall.params]
         addresses = [value & _U32 for value in values]
         if None in lifted:
+            unknown = any(_number(lifted[index]) > limit for index, limit in selectors)
+            return Status.BAD_ARGUMENT if unknown else Status.INVALID_MEMORY_ACCESS
+        if place_first and not guest.memory.write_u32(addresses[0], 0):
             return Status.INVALID_MEMORY_ACCESS
         answer = method(*lifted)
         status, *results = answer if isinstance(answer, tuple) else (answer,)
-        if status != Status.OK and hostcall.name not in _OPTIONAL_RESULTS:
+        if status != Status.OK and hostcall.name not in _ALWAYS_STORED:
             return int(status)
         stored = _store(hostcall, results, addresses, guest)
-        return int(stored if status == Status.OK else status)
+        return int(status if stored == Status.OK else stored)
 
     return call
+
+
+def _number(lifted: int | bytes | None) -> int:
+    assert isinstance(lifted, int)
+    return lifted
 
 
 def _lift(value: Value, core: Iterator[int], memory: GuestMemory) -> int | bytes | None:
@@ -98,5 +117,10 @@ def _store_buffer(data: bytes, address_at: int, size_at: int, guest: Lender, *, 
         return not size_at or guest.memory.write_u32(size_at, len(data))
     address = guest.allocate(data) if data else 0
     if address is None:
+        if optional:
+            raise HostMisuse(
+                f"the module's allocator has no memory for the {len(data)} bytes that a foreign function returns; "
+                "Envoy writes them nevertheless, and crashes"
+            )
         return False
     return guest.memory.write_u32(address_at, address) and guest.memory.write_u32(size_at, len(data))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import wasmtime
 
 PAGE = 1 << 16
@@ -14,19 +16,25 @@ class GuestMemory:
         self._store = store
         self._memory = memory
 
+    @property
+    def size(self) -> int:
+        """Bytes that it has now."""
+        return self._memory.data_len(self._store)
+
     def read(self, address: int, size: int) -> bytes | None:
         """The bytes, None if they are not all within the memory."""
         # Python's integers do not wrap around: the sum is exact.
-        if address + size > self._memory.data_len(self._store):
+        if address + size > self.size:
             return None
-        return bytes(self._memory.read(self._store, address, address + size))
+        return ctypes.string_at(self._pointer(address), size) if size else b""
 
     def write(self, address: int, data: bytes | bytearray) -> bool:
         """Whether the bytes fit, in which case they are written."""
-        if address + len(data) > self._memory.data_len(self._store):
+        if address + len(data) > self.size:
             return False
         if data:
-            self._memory.write(self._store, data, address)
+            source = data if isinstance(data, bytes) else (ctypes.c_char * len(data)).from_buffer(data)
+            ctypes.memmove(self._pointer(address), source, len(data))
         return True
 
     def read_u32(self, address: int) -> int | None:
@@ -44,6 +52,10 @@ class GuestMemory:
 
     def ensure_pages(self, pages: int) -> None:
         """Grow the memory to that many pages. Raises wasmtime.WasmtimeError beyond its maximum."""
-        present = self._memory.data_len(self._store) // PAGE
+        present = self.size // PAGE
         if pages > present:
             self._memory.grow(self._store, pages - present)
+
+    def _pointer(self, address: int) -> int:
+        """An address within the memory as one of this process, good until the memory grows."""
+        return ctypes.addressof(self._memory.data_ptr(self._store).contents) + address

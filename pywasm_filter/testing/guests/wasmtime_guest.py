@@ -13,25 +13,33 @@ import wasmtime
 from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, IMPORT_MODULE, MODULE_EXPORTS, CoreSignature
 
 from pywasm_filter.sdk.hostcalls import Hostcalls
-from pywasm_filter.testing.errors import GuestLoadError
+from pywasm_filter.testing.errors import CallbackTimeout, GuestLoadError
 from pywasm_filter.testing.guests.code_cache import CodeCache
+from pywasm_filter.testing.guests.engine import SETTINGS, engine, one_line, set_deadline
 from pywasm_filter.testing.guests.guest import GuestTrap
 from pywasm_filter.testing.guests.imports import CoreFunction, host_imports
-from pywasm_filter.testing.guests.memory import GuestMemory
+from pywasm_filter.testing.guests.limits import Limits
+from pywasm_filter.testing.guests.memory import PAGE, GuestMemory
 from pywasm_filter.testing.guests.module_image import ModuleImage, split_module
 from pywasm_filter.testing.guests.wasi import SIGNATURES as WASI_SIGNATURES
 from pywasm_filter.testing.guests.wasi import Wasi
 
-_MAX_MEMORY = 1 << 30  # Envoy's
+_MAGIC = b"\0asm"
 _MAX_TABLE = 10_000_000  # V8's
-_OPTIMISATION = "speed"
-# Without signals: what else handles them in a test run, such as faulthandler, would take a trap for a crash.
-_SIGNALS = False
+# V8 sets no such limits; these keep what a module can take within a few times the largest memory and table.
+_MAX_MEMORIES = 4
+_MAX_TABLES = 16
 
 # The ABI versions whose callbacks are those of the table.
 _MARKERS = ("proxy_abi_version_0_2_1", "proxy_abi_version_0_2_0")
 _ALLOCATORS = ("malloc", "proxy_on_memory_allocate")  # the first that is there
 _ALLOCATOR = CoreSignature(("i32",), ("i32",))
+_ENTRY_POINTS = {
+    "_initialize": CoreSignature((), ()),
+    "_start": CoreSignature((), ()),
+    "main": CoreSignature(("i32", "i32"), ("i32",)),
+    "__main_void": CoreSignature((), ("i32",)),
+}
 _WASI_MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
 
 # What a module may call while it starts, and what its allocator may.
@@ -58,6 +66,8 @@ class WasmtimeModule:
     """
 
     def __init__(self, data: bytes, *, environment: Mapping[str, str] | None = None, cache: CodeCache | None = None):
+        if not data.startswith(_MAGIC):  # wasmtime would take it for the text format
+            raise GuestLoadError("not a valid module: it does not begin as WebAssembly does")
         self._image = split_module(data)
         self._environment = dict(environment or {})
         cache = cache or default_cache()
@@ -77,20 +87,31 @@ class WasmtimeModule:
         except GuestLoadError as error:
             raise GuestLoadError(f"{path}: {error}") from error
 
-    def instantiate(self, host: Hostcalls) -> WasmtimeGuest:
+    def instantiate(self, host: Hostcalls, limits: Limits | None = None) -> WasmtimeGuest:
         """A fresh VM. A `GuestFactory`."""
-        return WasmtimeGuest(self._module, self._image, host, self._environment)
+        return WasmtimeGuest(self._module, self._image, host, self._environment, limits or Limits())
 
 
 class WasmtimeGuest:
     """One VM of a compiled filter."""
 
     def __init__(
-        self, module: wasmtime.Module, image: ModuleImage, host: Hostcalls, environment: Mapping[str, str]
+        self,
+        module: wasmtime.Module,
+        image: ModuleImage,
+        host: Hostcalls,
+        environment: Mapping[str, str],
+        limits: Limits,
     ) -> None:
-        """Raises GuestLoadError when the module cannot be instantiated."""
+        """Raises GuestLoadError when the module cannot be instantiated, CallbackTimeout when that does not end."""
+        self._limits = limits
+        self._running = "the module's start function"
+        self._check_memory(image.pages)
         self._store = wasmtime.Store(engine())
-        self._store.set_limits(memory_size=_MAX_MEMORY, table_elements=_MAX_TABLE)
+        self._store.set_limits(
+            memory_size=limits.memory_bytes, table_elements=_MAX_TABLE, tables=_MAX_TABLES, memories=_MAX_MEMORIES
+        )
+        set_deadline(self._store, limits.callback_seconds)
         self._allowed: frozenset[str] | None = frozenset()  # nothing while a core start function runs
         self._imports = {**host_imports(host, self), **Wasi(host, self, environment).functions()}
         try:
@@ -99,8 +120,10 @@ class WasmtimeGuest:
             assert isinstance(memory, wasmtime.Memory)  # checked with the module
             self.memory = GuestMemory(self._store, memory)
             self.memory.ensure_pages(image.pages)
-        except (wasmtime.WasmtimeError, wasmtime.Trap, GuestTrap) as error:
-            raise GuestLoadError(f"the module cannot be instantiated: {error}") from error
+        except wasmtime.Trap as trap:
+            raise self._timeout(trap) or GuestLoadError(f"the module cannot be instantiated: {_reason(trap)}") from trap
+        except (wasmtime.WasmtimeError, GuestTrap) as error:
+            raise GuestLoadError(f"the module cannot be instantiated: {one_line(error)}") from error
         self._allowed = None
         for address, content in image.runs:
             if not self.memory.write(address, content):
@@ -121,15 +144,15 @@ class WasmtimeGuest:
             for name, args in calls:
                 function = self._function(name)
                 if function is not None:
-                    self._call(function, *args)
+                    self._enter(name, function, *args)
         finally:
             self._allowed = None
 
     def call(self, name: str, *args: int) -> int | None:
-        """Call a callback. Raises GuestTrap, and what a hostcall raises that means the test."""
+        """Call a callback. Raises GuestTrap, CallbackTimeout, and what a hostcall raises that means the test."""
         function = self._function(name)
         assert function is not None
-        return self._call(function, *args)
+        return self._enter(name, function, *args)
 
     def discard(self) -> None:
         """All that it has goes with its memory."""
@@ -143,14 +166,38 @@ class WasmtimeGuest:
             self._allowed = before
         return address if address and self.memory.write(address, data) else None
 
+    def _enter(self, name: str, function: wasmtime.Func, *args: int) -> int | None:
+        """Call a function of the module's from outside: what it calls in turn shares its time."""
+        self._running = name
+        set_deadline(self._store, self._limits.callback_seconds)
+        return self._call(function, *args)
+
     def _call(self, function: wasmtime.Func, *args: int) -> int | None:
         try:
             result = function(self._store, *args)
         except wasmtime.Trap as trap:
-            raise GuestTrap(*_describe(trap)) from trap
+            raise self._timeout(trap) or GuestTrap(self._reason(trap), _frames(trap)) from trap
         except wasmtime.WasmtimeError as error:
             raise GuestTrap(str(error)) from error
         return result & 0xFFFF_FFFF if isinstance(result, int) else None
+
+    def _timeout(self, trap: wasmtime.Trap) -> CallbackTimeout | None:
+        if trap.trap_code is not wasmtime.TrapCode.INTERRUPT:
+            return None
+        return CallbackTimeout(self._running, self._limits.callback_seconds, _frames(trap))
+
+    def _reason(self, trap: wasmtime.Trap) -> str:
+        """Why the module trapped; what has no memory left traps in many ways."""
+        if self.memory.size + PAGE <= self._limits.memory_bytes:
+            return _reason(trap)
+        return f"{_reason(trap)} (its memory had come to the limit: {self._limits.memory_text})"
+
+    def _check_memory(self, pages: int) -> None:
+        if pages * PAGE > self._limits.memory_bytes:
+            raise GuestLoadError(
+                f"the module cannot be instantiated: it starts with {pages * PAGE >> 20} MiB of memory, "
+                f"and the limit is {self._limits.memory_text}"
+            )
 
     def _function(self, name: str) -> wasmtime.Func | None:
         export = self._exports.get(name)
@@ -183,25 +230,15 @@ def _import(guest: weakref.ref[WasmtimeGuest], name: str) -> CoreFunction:
 
 
 @cache
-def engine() -> wasmtime.Engine:
-    """The engine of all guests: compiled modules belong to one engine."""
-    config = wasmtime.Config()
-    config.cranelift_opt_level = _OPTIMISATION
-    config.signals_based_traps = _SIGNALS
-    return wasmtime.Engine(config)
-
-
-@cache
 def default_cache() -> CodeCache:
     """The cache in the user's cache directory."""
-    return CodeCache(engine(), f"{_OPTIMISATION} signals={_SIGNALS}")
+    return CodeCache(engine(), SETTINGS)
 
 
 @atexit.register
 def _forget() -> None:
     # wasmtime's objects complain when they are still there once the interpreter takes its modules down.
     default_cache.cache_clear()
-    engine.cache_clear()
 
 
 # --- checks ---
@@ -217,7 +254,7 @@ def _check_exports(exports: Iterable[wasmtime.ExportType]) -> None:
     allocator = next((name for name in _ALLOCATORS if name in functions), None)
     if allocator is None:
         raise GuestLoadError(f"the module exports no allocator: {' or '.join(_ALLOCATORS)}")
-    for name, signature in {allocator: _ALLOCATOR, **MODULE_EXPORTS}.items():
+    for name, signature in {allocator: _ALLOCATOR, **_ENTRY_POINTS, **MODULE_EXPORTS}.items():
         if name in functions and _signature(functions[name]) != signature:
             raise GuestLoadError(
                 f"the module exports {name} as {_text(_signature(functions[name]))}, not as {_text(signature)}"
@@ -258,10 +295,12 @@ def _text(signature: CoreSignature) -> str:
     return f"({', '.join(signature.params)}) -> ({', '.join(signature.results)})"
 
 
-def _describe(trap: wasmtime.Trap) -> tuple[str, tuple[str, ...]]:
-    """What happened, without wasmtime's own rendering of the backtrace, and the functions it happened in."""
-    reason = next((line.strip() for line in reversed(trap.message.splitlines()) if line.strip()), "trap").removeprefix(
-        "wasm trap: "
-    )
-    frames = tuple(frame.func_name or f"function {frame.func_index}" for frame in trap.frames)
-    return reason, frames
+def _reason(trap: wasmtime.Trap) -> str:
+    """What happened, without wasmtime's own rendering of the backtrace."""
+    lines = [line.strip() for line in trap.message.splitlines() if line.strip()]
+    return (lines or ["trap"])[-1].removeprefix("wasm trap: ")
+
+
+def _frames(trap: wasmtime.Trap) -> tuple[str, ...]:
+    """The functions it happened in, innermost first."""
+    return tuple(frame.func_name or f"function {frame.func_index}" for frame in trap.frames)

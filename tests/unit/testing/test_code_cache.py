@@ -10,7 +10,7 @@ import wasmtime
 
 from pywasm_filter.testing import GuestLoadError
 from pywasm_filter.testing.guests.code_cache import CodeCache
-from pywasm_filter.testing.guests.wasmtime_guest import engine
+from pywasm_filter.testing.guests.engine import engine, set_deadline
 
 CODE = bytes(wasmtime.wat2wasm('(module (func (export "answer") (result i32) (i32.const 42)))'))
 OTHER = bytes(wasmtime.wat2wasm('(module (func (export "answer") (result i32) (i32.const 43)))'))
@@ -22,6 +22,7 @@ def cache(directory: Path, settings: str = "") -> CodeCache:
 
 def answer(module: wasmtime.Module) -> int:
     store = wasmtime.Store(engine())
+    set_deadline(store, 10)
     function = wasmtime.Instance(store, module, []).exports(store)["answer"]
     assert isinstance(function, wasmtime.Func)
     return int(function(store))
@@ -125,12 +126,13 @@ def test_processes_do_not_get_in_each_others_way(tmp_path: Path) -> None:
     program = f"""
 import pathlib, sys, wasmtime
 from pywasm_filter.testing.guests.code_cache import CodeCache
-from pywasm_filter.testing.guests.wasmtime_guest import engine
+from pywasm_filter.testing.guests.engine import engine, set_deadline
 sys.stdin.readline()
 for _ in range(20):
     directory = pathlib.Path({str(tmp_path)!r})
     module = CodeCache(engine(), "", directory).module({CODE!r})
     store = wasmtime.Store(engine())
+    set_deadline(store, 10)
     assert wasmtime.Instance(store, module, []).exports(store)["answer"](store) == 42
     for file in directory.glob("*.code"):
         file.unlink(missing_ok=True)

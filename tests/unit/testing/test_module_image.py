@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pywasm_compiler.wasm.names import Names, module_names
 from pywasm_compiler.wasm.reader import read_module
 
+from pywasm_filter.testing.guests.engine import engine, set_deadline
 from pywasm_filter.testing.guests.memory import PAGE, GuestMemory
 from pywasm_filter.testing.guests.module_image import ModuleImage, split_module
-from pywasm_filter.testing.guests.wasmtime_guest import engine
 
 
 def wasm(text: str) -> bytes:
@@ -25,6 +25,7 @@ def runs(data: bytes) -> list[tuple[int, bytes]]:
 def memory_of(image: ModuleImage) -> bytes:
     """The whole memory after instantiation."""
     store = wasmtime.Store(engine())
+    set_deadline(store, 10)
     instance = wasmtime.Instance(store, wasmtime.Module(engine(), image.code), [])
     exported = instance.exports(store)["memory"]
     assert isinstance(exported, wasmtime.Memory)
@@ -80,6 +81,7 @@ def test_passive_segments_keep_their_numbers() -> None:
     assert runs(wasm(text)) == [(0, b"active")]
     assert [segment.content for segment in read_module(image.code).data] == [b"", b"passive"]
     store = wasmtime.Store(engine())
+    set_deadline(store, 10)
     exports = wasmtime.Instance(store, wasmtime.Module(engine(), image.code), []).exports(store)
     memory, copy = exports["memory"], exports["copy"]
     assert isinstance(memory, wasmtime.Memory)
