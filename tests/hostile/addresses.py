@@ -106,36 +106,46 @@ class Texts:
         return f"(data {i32(_TEXTS)} {quoted(bytes(self._content))})"
 
 
+Arguments = list[tuple[int, ...]]
+
+
 def calls(texts: Texts) -> Iterator[Call]:
     """All of them, those of one hostcall after the other."""
     for hostcall in proxy_wasm_abi.load().hostcalls:
-        good = [_good(hostcall, value, texts) for value in hostcall.params]
+        good: Arguments = [_good(hostcall, value, texts) for value in hostcall.params]
         places = [_RESULT + 16 * index for index in range(len(hostcall.core_params) - sum(map(len, good)))]
-        for index, value in enumerate(hostcall.params):
-            if value.is_buffer:
-                for bad in BAD_BUFFERS:
-                    args = [*good[:index], bad, *good[index + 1 :]]
-                    yield Call(hostcall, (*_flat(args), *places), reads_outside=True)
-        for index, value in enumerate(hostcall.params):
-            if not value.is_buffer and any(other.is_buffer for other in hostcall.params):
-                for number in NUMBERS:
-                    bad = [
-                        BAD_BUFFERS[0] if other.is_buffer else known
-                        for other, known in zip(hostcall.params, good, strict=True)
-                    ]
-                    args = [*bad[:index], (number,), *bad[index + 1 :]]
-                    also = (Status.BAD_ARGUMENT,)
-                    yield Call(hostcall, (*_flat(args), *places), reads_outside=True, also=also)
-        for index in range(len(places)):
-            for bad_place in PLACES:
-                yield Call(hostcall, (*_flat(good), *places[:index], bad_place, *places[index + 1 :]))
-        for places_overlap in [[_RESULT] * len(places), [_RESULT + index for index in range(len(places))]]:
-            if len(places) > 1:
-                yield Call(hostcall, (*_flat(good), *places_overlap))
+        for args, also in _bad_arguments(hostcall, good):
+            yield Call(hostcall, (*_flat(args), *places), reads_outside=True, also=also)
+        for bad_places in _bad_places(places):
+            yield Call(hostcall, (*_flat(good), *bad_places))
         # Envoy does not survive it when a foreign function's result cannot be allocated: a test of its own.
         if any(value.is_buffer for value in hostcall.returns) and hostcall.name != "proxy_call_foreign_function":
             for allocation in ALLOCATIONS:
                 yield Call(hostcall, (*_flat(good), *places), allocation)
+
+
+def _bad_arguments(hostcall: Hostcall, good: Arguments) -> Iterator[tuple[Arguments, tuple[Status, ...]]]:
+    """Buffers that are not there, each by itself, then all of them beside numbers that are none."""
+    buffers = [index for index, value in enumerate(hostcall.params) if value.is_buffer]
+    if not buffers:
+        return
+    for index in buffers:
+        for bad in BAD_BUFFERS:
+            yield [*good[:index], bad, *good[index + 1 :]], ()
+    all_bad = [BAD_BUFFERS[0] if index in buffers else known for index, known in enumerate(good)]
+    for index in set(range(len(good))).difference(buffers):
+        for number in NUMBERS:
+            yield [*all_bad[:index], (number,), *all_bad[index + 1 :]], (Status.BAD_ARGUMENT,)
+
+
+def _bad_places(places: list[int]) -> Iterator[list[int]]:
+    """Places for results that are not there or not aligned, then places that overlap."""
+    for index in range(len(places)):
+        for bad in PLACES:
+            yield [*places[:index], bad, *places[index + 1 :]]
+    if len(places) > 1:
+        yield [_RESULT] * len(places)
+        yield [_RESULT + index for index in range(len(places))]
 
 
 def places_of_addresses(hostcall: Hostcall) -> list[int]:
@@ -204,5 +214,5 @@ def _good(hostcall: Hostcall, value: Value, texts: Texts) -> tuple[int, ...]:
     return (texts.address(given), len(given)) if isinstance(given, bytes) else (given,)
 
 
-def _flat(values: list[tuple[int, ...]]) -> tuple[int, ...]:
+def _flat(values: Arguments) -> tuple[int, ...]:
     return tuple(number for value in values for number in value)

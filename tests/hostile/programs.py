@@ -40,7 +40,7 @@ _LARGEST_ALLOCATION = 30_000
 _PAIRS = (
     b"\x03\0\0\0"
     + b"".join(number.to_bytes(4, "little") for number in (5, 2, 7, 3, 10, 8))
-    + b":path\0/x\0:method\0GET\0:authority\0upstream\0"
+    + b":path\0/x\0:method\0GET\0:authority\0services\0"
 )
 # Maps whose counts and sizes are lies.
 _LIES = (
@@ -54,7 +54,8 @@ _LIES = (
     b"\x01\0\0",
 )
 _WORDS = (
-    b"", b"x", b"\xff\xfe", b"\0", b":path", b":status", b"content-length", b"/", b"-1", b"upstream", b"plugin_name",
+    b"", b"x", b"\xff\xfe", b"\0", b":path", b":status", b"content-length", b"/", b"-1", b"services", b"remotes",
+    b"plugin_name",
     b"request\0headers\0x", b"compress", b"uncompress", b"expr_create", b"expr_evaluate", b"declare_property",
     b"set_envoy_filter_state", b"verify_signature", b"sign", b"x\x9c\x03\0\0\0\0\x01", b"\x0a\xff\xff\xff\xff\x0f",
 )  # fmt: skip

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from proxy_wasm_abi import Hostcall
 
+import pywasm_filter.testing.embedded.expressions  # noqa: F401 - changes the recursion limit, which hypothesis minds
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.testing import EmbeddedProxy, GuestLoadError, PluginSettings, ProxyTestError, Response
@@ -18,7 +19,7 @@ from tests.hostile.programs import CALLBACKS, HOSTCALLS, MOST_CALLS, NO_STATUS, 
 from tests.hostile.wat import binary
 
 ALLOWED = {entry.name: {Status[status] for status in ("OK", *entry.statuses)} | {NO_STATUS} for entry in HOSTCALLS}
-SETTINGS = PluginSettings(configuration=b"configuration", clusters=["upstream"], grpc_clusters=["services"])
+SETTINGS = PluginSettings(configuration=b"configuration", clusters=["services"], grpc_clusters=["remotes"])
 
 any_call = st.sampled_from(HOSTCALLS).flatmap(calls)
 
@@ -42,7 +43,7 @@ def run(made: WasmtimeModule, callback: str, program: list[Call]) -> None:
 
     try:
         with EmbeddedProxy(instantiate, SETTINGS) as proxy:
-            proxy.clusters["upstream"] = Response(200, body=b"answer")
+            proxy.clusters["services"] = Response(200, body=b"answer")
             proxy.post("/path", body=b"body", headers={"a": "b"})
             proxy.clock.advance(0.2)
     except GuestLoadError:

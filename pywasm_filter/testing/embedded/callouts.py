@@ -18,6 +18,7 @@ from pywasm_filter.testing.embedded.buffers import ConstantBuffer
 from pywasm_filter.testing.embedded.endpoints import BODYLESS_METHODS
 from pywasm_filter.testing.embedded.events import Event, EventQueue
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
+from pywasm_filter.testing.embedded.header_syntax import check_syntax
 from pywasm_filter.testing.embedded.local_reply import LocalReply, reply_message
 from pywasm_filter.testing.embedded.upstream import HUNG_UP, REFUSED, TIMED_OUT
 from pywasm_filter.testing.messages import Headers, Request, Response
@@ -163,6 +164,7 @@ def _as_sent(headers: RequestHeaderMap, body: bytes, trailers: HeaderMap, timeou
         sent.add(b"content-length", b"0")
     elif declared is not None and declared.isdigit() and int(declared) != len(body):
         return None
+    check_syntax("the request of the callout", [*sent, *trailers])
     pseudo = Headers([(name, value) for name, value in sent if name.startswith(b":")])
     return Request(
         pseudo[":method"],

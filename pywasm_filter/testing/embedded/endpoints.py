@@ -11,6 +11,7 @@ from email.utils import formatdate
 from pywasm_filter.testing.clock import nanoseconds
 from pywasm_filter.testing.embedded.buffers import BodyBuffer
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
+from pywasm_filter.testing.embedded.header_syntax import check_syntax
 from pywasm_filter.testing.embedded.local_reply import LocalReply
 from pywasm_filter.testing.embedded.pairs import Pair
 from pywasm_filter.testing.embedded.response_flags import ResponseFlag
@@ -87,6 +88,7 @@ class Router:
             self._info.upstream_connected = True
             self._reply(HUNG_UP.reply)
             return
+        check_syntax("the request", headers)
         self._headers = list(headers)
         if end_stream and headers.get(b":method") not in BODYLESS_METHODS and headers.get(b"content-length") is None:
             self._headers.append((b"content-length", b"0"))
@@ -101,6 +103,7 @@ class Router:
 
     def take_trailers(self, trailers: HeaderMap) -> None:
         """Take the trailers."""
+        check_syntax("the request", trailers)
         self._trailers = list(trailers)
         self._end(True)
 
@@ -163,6 +166,7 @@ class Client:
         if headers.get(b"date") is None:
             headers.add(b"date", formatdate(usegmt=True).encode("ascii"))
         headers.set(b"server", b"envoy")
+        check_syntax("the response", headers)
         self._headers = list(headers)
         if end_stream and not self._bodyless and headers.get(b"content-length") is None:
             self._headers.append((b"content-length", b"0"))
@@ -178,6 +182,7 @@ class Client:
 
     def take_trailers(self, trailers: HeaderMap) -> None:
         """Send the trailers."""
+        check_syntax("the response", trailers)
         self._trailers = list(trailers)
         self._info.response_trailers = trailers
         self._end(True)

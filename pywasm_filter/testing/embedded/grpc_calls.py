@@ -14,6 +14,7 @@ from pywasm_filter.testing.clock import nanoseconds
 from pywasm_filter.testing.embedded.events import Event
 from pywasm_filter.testing.embedded.grpc_upstream import GrpcUpstream, read_upstream
 from pywasm_filter.testing.embedded.header_map import HeaderMap, ResponseHeaderMap
+from pywasm_filter.testing.embedded.header_syntax import check_syntax
 from pywasm_filter.testing.embedded.pairs import Pair
 from pywasm_filter.testing.embedded.virtual_machine import CALLOUT_STEP, VirtualMachine
 from pywasm_filter.testing.errors import HostcallNotSupported, HostMisuse
@@ -434,7 +435,9 @@ def _cluster(hostcall: str, upstream: bytes, target: GrpcUpstream) -> str:
 def _sent_metadata(metadata: list[Pair]) -> Headers:
     """The plugin's metadata as the server gets it."""
     sent = [(name.lower(), value) for name, value in metadata]
-    return Headers([(name, encode_binary(value) if name.endswith(b"-bin") else value) for name, value in sent])
+    encoded = [(name, encode_binary(value) if name.endswith(b"-bin") else value) for name, value in sent]
+    check_syntax("the request of the gRPC callout", encoded)
+    return Headers(encoded)
 
 
 def _detailed(message: bytes, details: bytes) -> bytes:

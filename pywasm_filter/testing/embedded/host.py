@@ -213,13 +213,14 @@ class Host:
         self, upstream: bytes, headers: bytes, body: bytes, trailers: bytes, timeout_milliseconds: int, /
     ) -> tuple[int, int]:
         """Send a request to a cluster."""
-        return self._root().http_callouts.call(
-            upstream.decode("utf-8", "surrogateescape"),
-            RequestHeaderMap(read_pairs(headers)),
-            body,
-            HeaderMap(read_pairs(trailers)),
-            timeout_milliseconds,
-        )
+        with self._noting_misuse():
+            return self._root().http_callouts.call(
+                upstream.decode("utf-8", "surrogateescape"),
+                RequestHeaderMap(read_pairs(headers)),
+                body,
+                HeaderMap(read_pairs(trailers)),
+                timeout_milliseconds,
+            )
 
     def proxy_set_tick_period_milliseconds(self, period: int, /) -> int:
         """Tick from now on."""
