@@ -34,6 +34,8 @@ def _expected(default: Any, value: Any) -> str:
             return "" if isinstance(value, kind) else f"a {kind.__name__}, such as {kind.__name__}.{default.name}"
         case int():
             return "" if isinstance(value, int) and not isinstance(value, bool) else "a whole number"
+        case float():
+            return "" if isinstance(value, (int, float)) and not isinstance(value, bool) else "a number"
         case bytes():
             return "" if isinstance(value, bytes) else "bytes"
         case Mapping():
