@@ -36,6 +36,11 @@ _GATES = {
     "_let_pass": _BEGINS_CALLOUT,
     "run_ready": _BEGINS_CALLOUT,
     "create_task": _BEGINS_CALLOUT,
+    # nginx-based hosts load no module that imports it.
+    "proxy_get_buffer_status": frozenset(
+        {"body", "on_request_body", "on_response_body", "downstream_data", "upstream_data"}
+        | {"on_downstream_data", "on_upstream_data", "proxy_get_buffer_status"}
+    ),
     "close_downstream": frozenset({"StreamContext", "close_downstream"}),
     # They make no hostcalls, and have much in common names.
     "ConfigurationParser": frozenset({"ConfigurationParser"}),
@@ -88,7 +93,7 @@ class Needs:
 
 def needs(modules: Iterable[Path]) -> Needs:
     """What a filter needs that consists of these modules: the author's and those of installed packages."""
-    return needs_of_names(frozenset().union(*(_identifiers(ast.parse(module.read_bytes())) for module in modules)))
+    return needs_of_names(frozenset().union(*(identifiers(ast.parse(module.read_bytes())) for module in modules)))
 
 
 @lru_cache(maxsize=64)
@@ -213,25 +218,29 @@ def _led_to(node: ast.AST) -> frozenset[str]:
 # --- the author's identifiers ---
 
 
-def _identifiers(module: ast.Module) -> frozenset[str]:
-    """Everything that may name something of the SDK, text that could be an identifier included."""
+def identifiers(module: ast.Module) -> frozenset[str]:
+    """Everything in a module that may name something of the SDK."""
+    return frozenset().union(*(named_by(node) for node in ast.walk(module)))
+
+
+def named_by(node: ast.AST) -> set[str]:
+    """What a node itself, without those below it, may name; text that could be an identifier included."""
     found: set[str] = set()
-    for node in ast.walk(module):
-        match node:
-            case ast.Name():
-                found.add(node.id)
-            case ast.Attribute():
-                found.add(node.attr)
-            case ast.keyword():
-                found.add(node.arg or "")
-            case ast.alias():
-                found |= {*node.name.split("."), node.asname or ""}
-            case ast.MatchClass():
-                found.update(node.kwd_attrs)
-            case ast.Constant() if isinstance(node.value, str):
-                found.update(node.value.split("."))  # as attrgetter has them
-            case ast.FunctionDef() | ast.ClassDef():
-                found.add(node.name)
-            case ast.AsyncFunctionDef():
-                found |= {node.name, _ASYNC}
-    return frozenset(found - {""})
+    match node:
+        case ast.Name():
+            found.add(node.id)
+        case ast.Attribute():
+            found.add(node.attr)
+        case ast.keyword():
+            found.add(node.arg or "")
+        case ast.alias():
+            found |= {*node.name.split("."), node.asname or ""}
+        case ast.MatchClass():
+            found.update(node.kwd_attrs)
+        case ast.Constant() if isinstance(node.value, str):
+            found.update(node.value.split("."))  # as attrgetter has them
+        case ast.FunctionDef() | ast.ClassDef():
+            found.add(node.name)
+        case ast.AsyncFunctionDef():
+            found |= {node.name, _ASYNC}
+    return found - {""}

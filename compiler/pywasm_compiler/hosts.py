@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from proxy_wasm_abi import Abi, load
+from proxy_wasm_abi import Abi, Host, load
 from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, IMPORT_MODULE, MODULE_EXPORTS, CoreSignature
+from proxy_wasm_abi.hosts import ABORTS, MISSING, TRAPS, base_hosts
 
 from pywasm_compiler.wasm.model import ExternKind, FuncType, Import, Module
 
-CPP_HOSTS = ("envoy", "ats", "service-extensions")
-"""Hosts built on proxy-wasm-cpp-host."""
-
-_REQUIRED_EXPORTS = {
-    "ngx_wasm_module": ("proxy_on_context_create", "proxy_on_vm_start", "proxy_on_configure"),
-    "apisix": ("malloc",),
-    "mosn": ("malloc", "_start"),
-}
+_CPP_FAMILY = "proxy-wasm-cpp-host"
 _MEBIBYTE = 1 << 20
 _PAGES_PER_MEBIBYTE = 16
-# Largest module and largest memory of a VM, in MiB.
-_SIZE_LIMITS = {"service-extensions": (2, 16)}
 # proxy-wasm-cpp-host serves these to modules of the ABI 0.1.0; later versions of the ABI no longer have them.
 _OF_0_1_0 = ("proxy_get_configuration", "proxy_continue_request", "proxy_continue_response", "proxy_clear_route_cache")
 # Emscripten's glue, which proxy-wasm-cpp-host serves in `env`.
@@ -34,7 +26,8 @@ class HostVerdict:
     """Whether a host can load a module.
 
     `reasons` say why it cannot, one sentence each; it can when there are none. `never_called` lists the callbacks that
-    the module exports and this host never makes, `unimplemented` the imports that it only pretends to have.
+    the module exports and this host never makes, `unimplemented` the imports that it only pretends to have, `fatal`
+    those that end the VM, or the host, when they are called.
     """
 
     name: str
@@ -42,6 +35,7 @@ class HostVerdict:
     reasons: tuple[str, ...]
     never_called: tuple[str, ...]
     unimplemented: tuple[str, ...]
+    fatal: tuple[str, ...]
 
     @property
     def loads(self) -> bool:
@@ -50,24 +44,28 @@ class HostVerdict:
 
 
 def judge(module: Module, abi_version: str, size: int) -> tuple[HostVerdict, ...]:
-    """The verdict for each host of the ABI table on a module of `size` bytes."""
+    """The verdict for each host of the table of hosts on a module of `size` bytes; versions of one are left out."""
+    return tuple(judge_for(host, module, abi_version, size) for host in base_hosts())
+
+
+def judge_for(host: Host, module: Module, abi_version: str, size: int) -> HostVerdict:
+    """One host's verdict on a module of `size` bytes."""
     abi = load()
-    general = tuple(_general_reasons(module, abi))
-    return tuple(
-        HostVerdict(
-            name,
-            title,
-            (*general, *_host_reasons(module, abi, name, abi_version), *_size_reasons(module, name, size)),
-            tuple(
-                callback.name for callback in abi.callbacks if name in callback.lacking and module.export(callback.name)
-            ),
-            tuple(
-                entry.name
-                for entry in module.imported(ExternKind.FUNC)
-                if (call := abi.hostcall(entry.name)) is not None and name in call.unimplemented
-            ),
-        )
-        for name, title in abi.hosts.items()
+    reasons = (
+        *_general_reasons(module, abi),
+        *_host_reasons(module, abi, host, abi_version),
+        *_size_reasons(module, host, size),
+    )
+    never_called = [callback.name for callback in abi.callbacks if callback.name in host.never_called]
+    facts = {entry.name: host.answer(entry.name) for entry in module.imported(ExternKind.FUNC)}
+    useless = {name: fact.answer for name, fact in facts.items() if fact is not None and not fact.except_in}
+    return HostVerdict(
+        name=host.name,
+        title=host.title,
+        reasons=reasons,
+        never_called=tuple(name for name in never_called if module.export(name)),
+        unimplemented=tuple(name for name, answer in useless.items() if answer not in (MISSING, TRAPS, ABORTS)),
+        fatal=tuple(name for name, answer in useless.items() if answer in (TRAPS, ABORTS)),
     )
 
 
@@ -94,36 +92,37 @@ def _general_reasons(module: Module, abi: Abi) -> Iterator[str]:
             yield from _mismatch(f"the export {exported.name}", MODULE_EXPORTS[exported.name], signature)
 
 
-def _host_reasons(module: Module, abi: Abi, host: str, abi_version: str) -> Iterator[str]:
+def _host_reasons(module: Module, abi: Abi, host: Host, abi_version: str) -> Iterator[str]:
+    if not any(_exports_function(module, f"proxy_abi_version_{v.replace('.', '_')}") for v in host.abi_versions):
+        yield f"it is made for the ABI {abi_version}; the host loads {' and '.join(host.abi_versions)}"
     for entry in module.imported(ExternKind.FUNC):
         if is_wasi(entry, abi):
             if entry.name not in abi.wasi_served:
                 yield f"it imports {entry.name} of WASI, which not every version of the host serves"
         elif not _offers(abi, host, entry, abi_version):
             yield f"it imports {entry.module}.{entry.name}, which the host does not offer"
-    for name in _REQUIRED_EXPORTS.get(host, ()):
+    for name in host.required_exports:
         if not _exports_function(module, name):
             yield f"it does not export {name}, which the host requires"
 
 
-def _size_reasons(module: Module, host: str, size: int) -> Iterator[str]:
-    if host not in _SIZE_LIMITS:
-        return
-    module_limit, memory_limit = _SIZE_LIMITS[host]
-    if size > module_limit * _MEBIBYTE:
+def _size_reasons(module: Module, host: Host, size: int) -> Iterator[str]:
+    module_limit, memory_limit = host.rules.module_mebibytes, host.rules.memory_mebibytes
+    if module_limit is not None and size > module_limit * _MEBIBYTE:
         yield f"it has {size / _MEBIBYTE:.1f} MiB; the host takes modules of {module_limit} MiB"
     pages = max((memory.limits.minimum for memory in module.memories), default=0)
-    if pages > memory_limit * _PAGES_PER_MEBIBYTE:
+    if memory_limit is not None and pages > memory_limit * _PAGES_PER_MEBIBYTE:
         yield f"it needs {pages / _PAGES_PER_MEBIBYTE:.1f} MiB of memory; the host gives a VM {memory_limit} MiB"
 
 
-def _offers(abi: Abi, host: str, entry: Import, abi_version: str) -> bool:
+def _offers(abi: Abi, host: Host, entry: Import, abi_version: str) -> bool:
     if entry.module != IMPORT_MODULE:
         return False
     hostcall = abi.hostcall(entry.name)
     if hostcall is not None:
-        return host not in hostcall.lacking
-    if host not in CPP_HOSTS:
+        fact = host.answer(hostcall.name)
+        return fact is None or fact.answer != MISSING
+    if host.family != _CPP_FAMILY:
         return False
     return entry.name in _OF_EMSCRIPTEN or (abi_version == "0.1.0" and entry.name in _OF_0_1_0)
 

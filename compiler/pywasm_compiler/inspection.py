@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy_wasm_abi import Abi, load
+from proxy_wasm_abi import Abi, Host, load
 
 from pywasm_compiler.errors import CompileError
-from pywasm_compiler.hosts import HostVerdict, judge
+from pywasm_compiler.hosts import HostVerdict, judge, judge_for
 from pywasm_compiler.wasm.cursor import Cursor
 from pywasm_compiler.wasm.errors import MalformedModule
 from pywasm_compiler.wasm.format import CORE_PREAMBLE, SectionId
@@ -88,6 +88,7 @@ def _host_json(host: HostVerdict) -> dict[str, object]:
         "reasons": list(host.reasons),
         "never_called": list(host.never_called),
         "unimplemented": list(host.unimplemented),
+        "fatal": list(host.fatal),
     }
 
 
@@ -119,6 +120,14 @@ def read_abi_version(path: Path) -> str:
     _check_preamble(data, path)
     _section_sizes(data, path)
     return _abi_version(_read(data, path), load(), path)
+
+
+def verdict_of(host: Host, path: Path, configuration_size: int = 0) -> HostVerdict:
+    """Whether one host can load a file, with a configuration of so many bytes. Raises CompileError."""
+    data = read_wasm(path)
+    _check_preamble(data, path)
+    module = _read(data, path)
+    return judge_for(host, module, _abi_version(module, load(), path), len(data) + configuration_size)
 
 
 def inspect_module(data: bytes, path: Path | None = None) -> Inspection:

@@ -75,3 +75,5 @@ def _print_host(shown: Console, host: HostVerdict) -> None:
         shown.print(f"           never calls {', '.join(host.never_called)}", style="dim")
     if host.unimplemented:
         shown.print(f"           does nothing for {', '.join(host.unimplemented)}", style="dim")
+    if host.fatal:
+        shown.print(f"           fails when it is asked for {', '.join(host.fatal)}", style="yellow")

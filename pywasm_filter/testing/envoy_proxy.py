@@ -430,6 +430,7 @@ def _envoy_settings(
         buffer_limit_bytes=settings.buffer_limit_bytes,
         allow_on_headers_stop_iteration=settings.allow_on_headers_stop_iteration,
         failure_policy=FailurePolicy.FAIL_OPEN if settings.fail_open else FailurePolicy.FAIL_CLOSED,
+        capabilities=settings.capabilities,
         wasm_log_level=_NAMES[settings.log_level],
     )
 

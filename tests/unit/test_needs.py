@@ -13,7 +13,6 @@ END = ("proxy_on_done", "proxy_on_log", "proxy_on_delete")
 ALWAYS = {
     "proxy_log",
     "proxy_get_buffer_bytes",
-    "proxy_get_buffer_status",
     "proxy_set_buffer_bytes",
     "proxy_get_header_map_pairs",
     "proxy_set_header_map_pairs",
@@ -54,6 +53,8 @@ def test_a_small_filter_needs_little(tmp_path: Path) -> None:
         ("HttpContext.set_raw", {"proxy_set_property"}, ("proxy_on_request_headers",)),
         ("log_level()", {"proxy_get_log_level"}, ()),
         ("x.byte_size", {"proxy_get_header_map_size"}, ()),
+        ("x.body", {"proxy_get_buffer_status"}, ()),
+        ("getattr(host, 'proxy_get_buffer_status')", {"proxy_get_buffer_status"}, ()),
         ("Counter", {"proxy_define_metric"}, ()),
         ("shared_data.update", {"proxy_get_shared_data", "proxy_set_shared_data"}, ()),
         ("SharedQueue.register", {"proxy_register_shared_queue", "proxy_dequeue_shared_queue"}, ()),

@@ -29,8 +29,8 @@ class Interceptor(Protocol):
 class Boundary:
     """The two ways across: `hostcalls` go to the interceptors in order, then to the host; `around` is for callbacks.
 
-    A trap that an interceptor raises is not left to the guest, whose Python code could catch it: no hostcall passes any
-    more, and the callback ends in it.
+    A trap that an interceptor or the host raises is not left to the guest, whose Python code could catch it: no
+    hostcall passes any more, and the callback ends in it.
     """
 
     def __init__(self, host: Hostcalls, vm_name: str, recorder: Recorder, context_id: Callable[[], int]) -> None:
@@ -77,7 +77,7 @@ class Boundary:
         return result
 
     def _explained(self, error: BaseException, begun: int) -> BaseException:
-        """What a callback was left by: the trap that an interceptor has raised; one of the guest's own in its terms."""
+        """What a callback was left by: the trap that came out of a hostcall; one of the guest's own in its terms."""
         if self._trap is not None:
             return self._trap
         if not isinstance(error, GuestTrap):
@@ -107,6 +107,8 @@ class Boundary:
                 else:
                     kind = INTERCEPTED
             except BaseException as error:
+                if isinstance(error, GuestTrap):
+                    self._trap = error
                 report(kind, vm_name, context_id(), name, clipped(args), Raised(error))
                 raise
             if has_buffers:
@@ -120,14 +122,10 @@ class Boundary:
     def _intercept(self, name: str, args: tuple[Argument, ...]) -> Answer | None:
         if self._trap is not None:
             raise self._trap
-        try:
-            for interceptor in self.interceptors:
-                answer = interceptor.hostcall(name, args)
-                if answer is not None:
-                    return answer
-        except GuestTrap as trap:
-            self._trap = trap
-            raise
+        for interceptor in self.interceptors:
+            answer = interceptor.hostcall(name, args)
+            if answer is not None:
+                return answer
         return None
 
 

@@ -436,15 +436,10 @@ class HttpContext(StreamContext):
             self._metadata("proxy_on_response_metadata", num_elements)
 
     def end(self) -> None:
-        """on_log, on_done, on_delete: Envoy's order. The context is gone afterwards."""
-        if not self.created:
-            del self.vm.contexts[self.context_id]
-            return
-        self._logging = True
-        self._notify("proxy_on_log")
-        self._logging = False
-        self._notify("proxy_on_done")
-        self._notify("proxy_on_delete")
+        """on_log, on_done, on_delete: Envoy's order, or that of the played host. The context is gone afterwards."""
+        for callback in self.vm.rules.end_of_stream if self.created else ():
+            self._logging = callback == "proxy_on_log"
+            self._notify(callback)
         del self.vm.contexts[self.context_id]
 
     # --- what hostcalls act on ---

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pywasm_filter.sdk.abi import Status
+from pywasm_filter.testing.embedded.played_host import failure
 from pywasm_filter.testing.embedded.shared import SharedData
 from pywasm_filter.testing.faults import INJECTED, CasConflict, Fails, Fault, Faults, OutOfMemory, Traps
 from pywasm_filter.testing.guests import GuestTrap
@@ -79,8 +80,7 @@ def _failure(name: str, status: int) -> Answer:
 
     hostcall = proxy_wasm_abi.load().hostcall(name)
     assert hostcall is not None
-    results = tuple(b"" if value.is_buffer else 0 for value in hostcall.returns)
-    return (status, *results) if results else status
+    return failure(hostcall, status)
 
 
 def _trap(name: str) -> GuestTrap:

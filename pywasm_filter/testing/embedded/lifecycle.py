@@ -10,6 +10,7 @@ from pywasm_filter.testing.embedded.fault_injector import FaultInjector
 from pywasm_filter.testing.embedded.host import Host
 from pywasm_filter.testing.embedded.log import Log
 from pywasm_filter.testing.embedded.metrics import MetricValues, VmMetrics
+from pywasm_filter.testing.embedded.played_host import PlayedHost
 from pywasm_filter.testing.embedded.queues import SharedQueues
 from pywasm_filter.testing.embedded.shared import Shared, SharedData
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
@@ -74,7 +75,8 @@ class Plugin:
     def _start_vm(self, which: str) -> VirtualMachine:
         vm = VirtualMachine(self.settings, self.log, self.events, self._shared)
         Context(vm, 0)
-        boundary = Boundary(Host(vm, VmMetrics(self.metric_values)), which, self.recorder, vm.acting_context_id)
+        host = PlayedHost(Host(vm, VmMetrics(self.metric_values)), vm)
+        boundary = Boundary(host.hostcalls(), which, self.recorder, vm.acting_context_id)
         injector = FaultInjector(self.faults, self._shared.data, vm.note_fault)
         boundary.interceptors.append(injector)
         boundary.after_hostcalls.append(injector.after_hostcall)
@@ -82,7 +84,7 @@ class Plugin:
         guest = self._make_guest(boundary.hostcalls)
         if isinstance(guest, TimedGuest):
             guest.keep_time(self.events.now_ns)
-        vm.install(boundary.around(guest))
+        vm.install(host.around(boundary.around(guest)))
         self._check(vm, True, f"{which} could not be initialised")
         return vm
 

@@ -60,7 +60,10 @@ class HttpStream:
         self.request_chain.receive_body(BodyBuffer(data), end_stream)
 
     def receive_request_trailers(self, trailers: HeaderMap) -> None:
-        """The request's trailers."""
+        """The request's trailers, which some hosts drop."""
+        if self.vm.rules.no_trailers:
+            self.receive_request_body(b"", True)
+            return
         self.request_chain.receive_trailers(trailers)
 
     def receive_request_metadata(self, num_elements: int) -> None:
@@ -92,7 +95,10 @@ class HttpStream:
         self.response_chain.receive_body(BodyBuffer(data), end_stream)
 
     def receive_response_trailers(self, trailers: HeaderMap) -> None:
-        """The upstream's trailers."""
+        """The upstream's trailers, which some hosts drop."""
+        if self.vm.rules.no_trailers:
+            self.receive_response_body(b"", True)
+            return
         self._note_upstream_end(True)
         self.response_chain.receive_trailers(trailers)
 

@@ -27,7 +27,13 @@ class VirtualMachine:
     """
 
     def __init__(self, settings: PluginSettings, log: Log, events: EventQueue, shared: Shared) -> None:
+        from proxy_wasm_abi import find_host  # with the first VM: all pytest runs load this module
+
         self.settings = settings
+        self.profile = find_host(settings.host_profile)
+        """The host that is played."""
+        self.rules = self.profile.rules
+        """What is special about it."""
         self.log = log
         self.events = events
         self.shared = shared

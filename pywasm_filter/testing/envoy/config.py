@@ -83,6 +83,8 @@ class EnvoySettings:
     background_roots: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     """Further root ids of the module and their configurations, as bootstrap extensions: in each thread they share the
     VM of the filter."""
+    capabilities: Sequence[str] | None = None
+    """The hostcalls, callbacks and WASI functions that the module may use; None for all."""
     wasm_log_level: str = "info"
     """The least level of the plugin's log messages: trace, debug, info, warning, error or critical."""
 
@@ -258,6 +260,9 @@ def _plugin(settings: EnvoySettings, module: Path, root_id: str, configuration: 
         "failure_policy": settings.failure_policy.value,
         "allow_on_headers_stop_iteration": settings.allow_on_headers_stop_iteration,
     }
+    if settings.capabilities is not None:
+        allowed: JSON = {name: {} for name in settings.capabilities}
+        plugin["capability_restriction_config"] = {"allowed_capabilities": allowed}
     if configuration:
         plugin["configuration"] = _bytes_value(configuration)
     return plugin

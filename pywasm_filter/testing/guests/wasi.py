@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from proxy_wasm_abi.generated.host_imports import CoreSignature
 
@@ -21,6 +21,7 @@ EFAULT = 21
 EINVAL = 28
 ENOSYS = 52
 ENOTSUP = 58
+ENOTCAPABLE = 76
 
 _MAX_RANDOM = 64 * 1024
 # Vectors may overlap, so that a small one can name more bytes than there are.
@@ -47,16 +48,19 @@ SIGNATURES: Mapping[str, CoreSignature] = {
 
 
 class Wasi:
-    """The functions for one guest."""
+    """The functions for one guest. Those that are not among `allowed`, if that says something, are stubs."""
 
-    def __init__(self, host: Hostcalls, guest: Lender, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, host: Hostcalls, guest: Lender, environment: Mapping[str, str], allowed: Collection[str] | None = None
+    ) -> None:
         self._host = host
         self._guest = guest
+        self._allowed = SIGNATURES.keys() if allowed is None else allowed
         self._environment = [f"{name}={value}".encode() + b"\0" for name, value in environment.items()]
 
     def functions(self) -> dict[str, CoreFunction]:
         """All of them by name."""
-        return {name: _unsigned(getattr(self, name)) for name in SIGNATURES}
+        return {name: _unsigned(getattr(self, name)) if name in self._allowed else _stub(name) for name in SIGNATURES}
 
     def args_get(self, argv: int, buffer: int) -> int:
         """There are no arguments."""
@@ -153,6 +157,11 @@ class Wasi:
     @staticmethod
     def _written(within: bool) -> int:
         return SUCCESS if within else EFAULT
+
+
+def _stub(name: str) -> CoreFunction:
+    """What Envoy puts in the place of a capability that a module is not given."""
+    return lambda *core: ENOTCAPABLE if SIGNATURES[name].results else None
 
 
 def _unsigned(function: Callable[..., int | None]) -> CoreFunction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -87,9 +87,11 @@ class WasmtimeModule:
         except GuestLoadError as error:
             raise GuestLoadError(f"{path}: {error}") from error
 
-    def instantiate(self, host: Hostcalls, limits: Limits | None = None) -> WasmtimeGuest:
-        """A fresh VM. A `GuestFactory`."""
-        return WasmtimeGuest(self._module, self._image, host, self._environment, limits or Limits())
+    def instantiate(
+        self, host: Hostcalls, limits: Limits | None = None, capabilities: Collection[str] | None = None
+    ) -> WasmtimeGuest:
+        """A fresh VM, which may use the WASI functions among `capabilities`, or all. A `GuestFactory`."""
+        return WasmtimeGuest(self._module, self._image, host, self._environment, limits or Limits(), capabilities)
 
 
 class WasmtimeGuest:
@@ -102,6 +104,7 @@ class WasmtimeGuest:
         host: Hostcalls,
         environment: Mapping[str, str],
         limits: Limits,
+        capabilities: Collection[str] | None = None,
     ) -> None:
         """Raises GuestLoadError when the module cannot be instantiated, CallbackTimeout when that does not end."""
         self._limits = limits
@@ -113,7 +116,7 @@ class WasmtimeGuest:
         )
         set_deadline(self._store, limits.callback_seconds)
         self._allowed: frozenset[str] | None = frozenset()  # nothing while a core start function runs
-        self._imports = {**host_imports(host, self), **Wasi(host, self, environment).functions()}
+        self._imports = {**host_imports(host, self), **Wasi(host, self, environment, capabilities).functions()}
         try:
             self._exports = self._linker(module).instantiate(self._store, module).exports(self._store)
             memory = self._exports.get("memory")

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from proxy_wasm_abi import load
+from proxy_wasm_abi.hosts import base_hosts, find_host
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.hosts import HostVerdict
 from pywasm_compiler.inspection import Inspection, MemoryBounds, inspect_file, inspect_module
@@ -129,7 +129,10 @@ def test_older_versions_of_the_abi(marker: str, version: str) -> None:
 
 
 def test_json_form() -> None:
-    body = importing('"env" "proxy_grpc_cancel" (func (param i32) (result i32))')
+    body = importing(
+        '"env" "proxy_get_buffer_status" (func (param i32 i32 i32) (result i32))',
+        '"env" "proxy_grpc_cancel" (func (param i32) (result i32))',
+    )
     form = inspect_module(wasm(body)).to_json()
     assert json.loads(json.dumps(form)) == form
     assert form["format"] == 1
@@ -138,11 +141,12 @@ def test_json_form() -> None:
     assert isinstance(hosts, dict)
     assert hosts["envoy"]["loads"] is True
     assert hosts["ngx_wasm_module"] == {
-        "title": load().hosts["ngx_wasm_module"],
+        "title": find_host("ngx_wasm_module").title,
         "loads": False,
-        "reasons": ["it imports env.proxy_grpc_cancel, which the host does not offer"],
+        "reasons": ["it imports env.proxy_get_buffer_status, which the host does not offer"],
         "never_called": ["proxy_on_request_trailers"],
         "unimplemented": [],
+        "fatal": ["proxy_grpc_cancel"],
     }
 
 
@@ -150,20 +154,23 @@ def test_json_form() -> None:
 
 
 def test_a_portable_module_loads_everywhere() -> None:
-    found = verdicts(inspect_module(wasm(PORTABLE)))
-    assert found.keys() == load().hosts.keys()
+    found = verdicts(inspect_module(wasm(PORTABLE + '(func (export "proxy_abi_version_0_1_0"))')))
+    assert list(found) == [host.name for host in base_hosts()]
     assert {verdict.reasons for verdict in found.values()} == {()}
     assert found["ngx_wasm_module"].never_called == ("proxy_on_request_trailers",)
     assert found["envoy"].never_called == ()
 
 
 def test_imports_that_some_hosts_pretend_to_have() -> None:
-    call = next(entry for entry in load().hostcalls if entry.unimplemented)
-    params = " ".join(call.core_params)
-    body = importing(f'"env" "{call.name}" (func (param {params}) (result i32))')
+    body = importing('"env" "proxy_get_shared_data" (func (param i32 i32 i32 i32 i32) (result i32))')
     found = verdicts(inspect_module(wasm(body)))
-    for host in call.unimplemented:
-        assert found[host].unimplemented == (call.name,)
+    assert found["apisix"].unimplemented == ("proxy_get_shared_data",)
+    assert found["envoy"].unimplemented == ()
+
+
+def test_imports_that_work_in_some_callbacks_are_not_held_against_a_module() -> None:
+    body = importing(f'"env" "proxy_http_call" (func (param {"i32 " * 10}) (result i32))')
+    assert verdicts(inspect_module(wasm(body)))["ngx_wasm_module"].fatal == ()
 
 
 @pytest.mark.parametrize(
@@ -171,7 +178,12 @@ def test_imports_that_some_hosts_pretend_to_have() -> None:
     [
         (importing('"env" "proxy_shout" (func)'), "envoy", "imports env.proxy_shout, which the host does not offer"),
         (importing('"host" "proxy_log" (func)'), "envoy", "imports host.proxy_log, which"),
-        (importing('"env" "proxy_done" (func (result i32))'), "ngx_wasm_module", "imports env.proxy_done, which"),
+        (
+            importing('"env" "proxy_get_header_map_size" (func (param i32 i32) (result i32))'),
+            "ngx_wasm_module",
+            "imports env.proxy_get_header_map_size, which",
+        ),
+        (PORTABLE, "mosn", "it is made for the ABI 0.2.1; the host loads 0.1.0"),
         (importing('"wasi_snapshot_preview1" "path_open" (func)'), "envoy", "imports path_open of WASI"),
         (importing('"env" "g" (global i32)'), "envoy", "the import env.g is a global"),
         (
@@ -181,7 +193,7 @@ def test_imports_that_some_hosts_pretend_to_have() -> None:
         ),
         (without("(memory"), "envoy", "the memory is not exported"),
         (without('"proxy_on_configure"'), "ngx_wasm_module", "it does not export proxy_on_configure"),
-        (without('"_start"'), "mosn", "it does not export _start"),
+        (without('"_start"').replace("0_2_1", "0_1_0"), "mosn", "it does not export _start"),
         (without('"malloc"'), "apisix", "it does not export malloc"),
         (
             PORTABLE.replace("(param i32 i32))", "(param i32))"),
@@ -204,11 +216,11 @@ def test_either_allocator_is_enough_for_envoy() -> None:
 
 
 def test_limits_of_size() -> None:
-    data = wasm(PORTABLE.replace('"memory") 2 10', '"memory") 257')) + b"\0\x81\x80\x80\x01\0" + bytes(1 << 21)
+    data = wasm(PORTABLE.replace('"memory") 2 10', '"memory") 257')) + b"\0\x81\x80\xc0\x02\0" + bytes(5 << 20)
     found = verdicts(inspect_module(data))
     assert found["envoy"].loads
     assert found["service-extensions"].reasons == (
-        "it has 2.0 MiB; the host takes modules of 2 MiB",
+        "it has 5.0 MiB; the host takes modules of 5 MiB",
         "it needs 16.1 MiB of memory; the host gives a VM 16 MiB",
     )
 

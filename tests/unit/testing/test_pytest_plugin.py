@@ -418,6 +418,51 @@ def test_a_module_is_a_filter_too(plain_pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*broken.wasm: is truncated: *", "  remedy: *"])
 
 
+# --- host profiles ---
+
+PROFILED = """
+import pytest
+
+class TestElsewhere:
+    @pytest.mark.pywasm(host_profile="ats")
+    def test_on_the_marker_s(self, proxy):
+        assert "x-hello" not in proxy.get().upstream_request.headers
+
+    def test_on_the_chosen(self, proxy, pytestconfig):
+        assert proxy.settings.host_profile == "service-extensions"
+"""
+
+
+@pytest.mark.parametrize("way", ["option", "ini"])
+def test_a_profile_for_all_tests_that_do_not_say(plain_pytester: pytest.Pytester, way: str) -> None:
+    plain_pytester.makepyfile(test_it=PROFILED)
+    if way == "ini":
+        plain_pytester.makeini("[pytest]\npywasm_profile = service-extensions")
+    options = ["--pywasm-profile=service-extensions"] if way == "option" else []
+    plain_pytester.runpytest_inprocess(*options).assert_outcomes(passed=2)
+
+
+def test_a_real_envoy_does_not_run_what_is_for_another_host(plain_pytester: pytest.Pytester) -> None:
+    plain_pytester.makepyfile(test_it=TEST)
+    result = plain_pytester.runpytest_inprocess("-rs", "--pywasm-host=envoy", "--pywasm-profile=ats")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*a real Envoy is what it is, and not ats: the setting host_profile is for the*"])
+
+
+def test_an_unknown_profile_is_a_usage_error(plain_pytester: pytest.Pytester) -> None:
+    result = plain_pytester.runpytest_inprocess("--pywasm-profile=nginx")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --pywasm-profile: no such host profile: 'nginx'; there are envoy, *"])
+
+
+def test_a_host_that_does_not_load_the_filter_fails_its_tests_once(plain_pytester: pytest.Pytester) -> None:
+    plain_pytester.makepyfile(test_it=TEST)
+    result = plain_pytester.runpytest_inprocess("--pywasm-profile=mosn")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["the host mosn does not load this filter:", "  it is made for the ABI 0.2.1; *"])
+    assert "During handling of the above exception" not in result.stdout.str()
+
+
 # --- a real Envoy ---
 
 ENVOY_TEST = """

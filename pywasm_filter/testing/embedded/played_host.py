@@ -1,0 +1,313 @@
+"""The embedded proxy as another host than Envoy of today, after the table of hosts, and with restricted capabilities.
+
+It stands around the hostcalls on the host's side of the boundary, and around the callbacks on theirs: what crosses, and
+what a trace shows, is what would cross there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from pywasm_filter.sdk.abi import Action, MapType, Status
+from pywasm_filter.sdk.hostcalls import Hostcalls
+from pywasm_filter.testing.embedded.pairs import Pair, read_pairs, write_pairs
+from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
+from pywasm_filter.testing.errors import HostMisuse
+from pywasm_filter.testing.guests import Guest, GuestTrap
+from pywasm_filter.testing.recorder import Answer
+
+if TYPE_CHECKING:
+    from proxy_wasm_abi import Hostcall
+    from proxy_wasm_abi.hosts import HostcallFact
+
+Method = Callable[..., Any]
+
+_HEADERS = ("proxy_on_request_headers", "proxy_on_response_headers")
+_BODIES = ("proxy_on_request_body", "proxy_on_response_body")
+
+
+class PlayedHost:
+    """One VM's host, as the settings `host_profile` and `capabilities` want it."""
+
+    def __init__(self, host: Hostcalls, vm: VirtualMachine) -> None:
+        import proxy_wasm_abi  # with the first VM: all pytest runs load this module
+
+        self._host = host
+        self._vm = vm
+        self._profile = vm.profile
+        self._rules = vm.rules
+        self._allowed = vm.settings.capabilities
+        self._created: dict[int, int] = {}
+        self._table = proxy_wasm_abi.load().hostcalls
+        self.is_plain = self._profile.is_plain_envoy and self._allowed is None
+        """Whether this is Envoy with all capabilities, so that there is nothing to play."""
+
+    def hostcalls(self) -> Hostcalls:
+        """The hostcalls, of which some are missing, or answer otherwise."""
+        if self.is_plain:
+            return self._host
+        return cast("Hostcalls", SimpleNamespace(**{entry.name: self._method(entry) for entry in self._table}))
+
+    def around(self, guest: Guest) -> Guest:
+        """The callbacks, of which some are not called, or with other arguments."""
+        return guest if self.is_plain else _PlayedGuest(guest, self._host, self._vm, self._created)
+
+    def _method(self, hostcall: Hostcall) -> Method:
+        if self._allowed is not None and hostcall.name not in self._allowed:
+            return lambda *args: self._restricted(hostcall)
+        fact = self._profile.answer(hostcall.name)
+        if fact is None:
+            return self._ruled(hostcall)
+        return self._answering(hostcall, fact)
+
+    def _restricted(self, hostcall: Hostcall) -> Answer:
+        self._vm.log.note(f"Attempted call to restricted proxy-wasm capability: {hostcall.name}")
+        return failure(hostcall, Status.INTERNAL_FAILURE)
+
+    def _answering(self, hostcall: Hostcall, fact: HostcallFact) -> Method:
+        from proxy_wasm_abi.hosts import ABORTS
+
+        if fact.is_status:
+            status = Status[fact.answer]
+            return lambda *args: failure(hostcall, status)
+        host = self._profile.name
+        if fact.answer == ABORTS:
+            return lambda *args: self._refuse(HostMisuse(f"{hostcall.name}: {host} does not implement it, and aborts"))
+        ruled = self._ruled(hostcall)
+
+        def call(*args: Any) -> Any:
+            running = self._vm.running or ""
+            if running in fact.except_in:
+                return ruled(*args)
+            where = f" in {running}" if fact.except_in else ""
+            raise GuestTrap(f"{hostcall.name}: {host} does not offer it{where}")
+
+        return call
+
+    def _ruled(self, hostcall: Hostcall) -> Method:
+        """A hostcall that works, after the host's rules."""
+        method: Method = getattr(self._host, hostcall.name)
+        special: dict[str, Method] = {
+            "proxy_get_property": self._get_property,
+            "proxy_set_property": self._set_property,
+            "proxy_call_foreign_function": self._call_foreign_function,
+            "proxy_get_current_time_nanoseconds": self._get_current_time,
+            "proxy_get_header_map_value": self._get_header,
+            "proxy_add_header_map_value": self._add_header,
+            "proxy_replace_header_map_value": self._replace_header,
+            "proxy_remove_header_map_value": self._remove_header,
+            "proxy_set_header_map_pairs": self._set_headers,
+        }
+        return special.get(hostcall.name, method)
+
+    # --- attributes, foreign functions, time ---
+
+    def _get_property(self, path: bytes) -> tuple[int, bytes]:
+        dotted = _dotted(path)
+        if self._rules.attributes is not None and not _is_among(dotted, self._rules.attributes):
+            return Status.NOT_FOUND, b""
+        status, value = self._host.proxy_get_property(path)
+        return status, _as_text(dotted, value) if self._rules.attributes_are_text else value
+
+    def _set_property(self, path: bytes, value: bytes) -> int:
+        settable = self._rules.attributes_to_set
+        if settable is not None and not _is_among(_dotted(path), settable):
+            return Status.NOT_FOUND
+        return self._host.proxy_set_property(path, value)
+
+    def _call_foreign_function(self, function_name: bytes, arguments: bytes) -> tuple[int, bytes]:
+        if function_name.decode("utf-8", "replace") in self._rules.foreign_functions_lacking:
+            return Status.NOT_FOUND, b""
+        return self._host.proxy_call_foreign_function(function_name, arguments)
+
+    def _get_current_time(self) -> tuple[int, int]:
+        if self._rules.clock_stands_still:
+            return Status.OK, self._created.get(self._vm.acting_context_id(), self._vm.events.now_ns())
+        return self._host.proxy_get_current_time_nanoseconds()
+
+    # --- headers ---
+
+    def _get_header(self, map_type: int, key: bytes) -> tuple[int, bytes]:
+        status, value = self._host.proxy_get_header_map_value(map_type, key)
+        if status == Status.NOT_FOUND and self._rules.absent_header_is_empty:
+            return Status.OK, b""
+        return status, value
+
+    def _add_header(self, map_type: int, key: bytes, value: bytes) -> int:
+        self._check_writable(map_type)
+        separator = self._rules.duplicate_headers
+        status, present = self._host.proxy_get_header_map_value(map_type, key)
+        if separator is not None and status == Status.OK:
+            return self._host.proxy_replace_header_map_value(map_type, key, present + separator.encode() + value)
+        return self._host.proxy_add_header_map_value(map_type, key, value)
+
+    def _replace_header(self, map_type: int, key: bytes, value: bytes) -> int:
+        self._check_writable(map_type)
+        if self._rules.replace_needs_header and self._lacks_header(map_type, key):
+            return Status.OK
+        return self._host.proxy_replace_header_map_value(map_type, key, value)
+
+    def _remove_header(self, map_type: int, key: bytes) -> int:
+        self._check_writable(map_type)
+        return self._host.proxy_remove_header_map_value(map_type, key)
+
+    def _set_headers(self, map_type: int, pairs: bytes) -> int:
+        self._check_writable(map_type)
+        if not self._rules.set_pairs_keeps_others:
+            return self._host.proxy_set_header_map_pairs(map_type, pairs)
+        for key, value in read_pairs(pairs):
+            if (status := self._host.proxy_replace_header_map_value(map_type, key, value)) != Status.OK:
+                return status
+        return Status.OK
+
+    def _lacks_header(self, map_type: int, key: bytes) -> bool:
+        return self._host.proxy_get_header_map_value(map_type, key)[0] == Status.NOT_FOUND
+
+    def _check_writable(self, map_type: int) -> None:
+        kinds: dict[int, tuple[str, tuple[str, ...] | None]] = {
+            MapType.HTTP_REQUEST_HEADERS: ("request", self._rules.writable_request_headers_in),
+            MapType.HTTP_RESPONSE_HEADERS: ("response", self._rules.writable_response_headers_in),
+        }
+        kind, places = kinds.get(map_type, ("", None))
+        if places is not None and self._vm.running not in places:
+            raise GuestTrap(
+                f"{self._profile.name} lets {kind} headers be written in {', '.join(places)}, not in {self._vm.running}"
+            )
+
+    def _refuse(self, misuse: HostMisuse) -> NoReturn:
+        self._vm.note_fault(misuse)
+        raise misuse
+
+
+class _PlayedGuest:
+    """A guest that is called as the played host would call it."""
+
+    def __init__(self, guest: Guest, host: Hostcalls, vm: VirtualMachine, created: dict[int, int]) -> None:
+        self._guest = guest
+        self._host = host
+        self._vm = vm
+        self._profile = vm.profile
+        self._rules = vm.rules
+        self._created = created
+        self._collecting: set[int] = set()
+        self._collected: set[int] = set()
+        allowed = vm.settings.capabilities
+        known = guest.exports - self._profile.never_called
+        self.exports = known if allowed is None else known & frozenset(allowed)
+
+    def start(self) -> None:
+        """Initialise the VM."""
+        self._guest.start()
+
+    def discard(self) -> None:
+        """The VM is over."""
+        self._guest.discard()
+
+    def call(self, name: str, *args: int) -> int | None:
+        """Call a callback, or hold back what the host would."""
+        context_id = args[0]
+        if name == "proxy_on_context_create":
+            self._created[context_id] = self._vm.events.now_ns()
+        elif name in _HEADERS:
+            args = self._headers(name, args)
+        elif name in _BODIES and self._is_held_back(name, *args):
+            return Action.PAUSE
+        result = self._guest.call(name, *args)
+        if name not in _HEADERS and name not in _BODIES:
+            return result
+        result = self._checked(name, context_id, result or 0)
+        if context_id in self._collecting and args[2]:  # nothing else comes: what has been collected is there
+            return self.call(name, *args)
+        return result
+
+    def _headers(self, name: str, args: tuple[int, ...]) -> tuple[int, ...]:
+        context_id, count, end_of_stream = args
+        map_type = MapType.HTTP_REQUEST_HEADERS if name == _HEADERS[0] else MapType.HTTP_RESPONSE_HEADERS
+        if self._rules.duplicate_headers is not None:
+            count = self._join_duplicates(map_type, self._rules.duplicate_headers.encode())
+        if self._rules.num_headers_is_zero:
+            count = 0
+        said = self._rules.headers_end_stream
+        return context_id, count, end_of_stream if said is None else int(said)
+
+    def _join_duplicates(self, map_type: int, separator: bytes) -> int:
+        _, pairs = self._host.proxy_get_header_map_pairs(map_type)
+        given = read_pairs(pairs)
+        joined: dict[bytes, list[bytes]] = {}
+        for key, value in given:
+            joined.setdefault(key, []).append(value)
+        headers: list[Pair] = [(key, separator.join(values)) for key, values in joined.items()]
+        if len(headers) < len(given):
+            self._host.proxy_set_header_map_pairs(map_type, write_pairs(headers))
+        return len(headers)
+
+    def _is_held_back(self, name: str, context_id: int, size: int, end_of_stream: int) -> bool:
+        if name == "proxy_on_request_body":
+            return self._rules.request_body_in_one_piece and not end_of_stream
+        if context_id not in self._collecting:
+            return False
+        limit = self._rules.response_body_buffer
+        if limit is None or end_of_stream or size >= limit:
+            self._collecting.discard(context_id)
+            return False
+        return True
+
+    def _checked(self, name: str, context_id: int, result: int) -> int:
+        """What a callback returned, in the host's reading."""
+        if self._rules.only_continue_and_pause and result > Action.PAUSE:
+            self._refuse(f"{name} returned {result}; {self._profile.name} knows CONTINUE (0) and PAUSE (1)")
+        if result != Action.PAUSE:
+            return result
+        places = self._rules.pauses_in
+        if places is not None and name not in places and not self._vm.iteration_stopped:
+            self._refuse(f"{name} returned PAUSE, for which {self._profile.name} has no use there")
+        if name == "proxy_on_response_body" and self._rules.response_body_buffer is not None:
+            if context_id in self._collected:
+                self._vm.log.note(f"{name} returned PAUSE once more: {self._profile.name} takes it for CONTINUE")
+                return Action.CONTINUE
+            self._collecting.add(context_id)
+            self._collected.add(context_id)
+        return result
+
+    def _refuse(self, problem: str) -> NoReturn:
+        misuse = HostMisuse(problem)
+        self._vm.note_fault(misuse)
+        raise misuse
+
+
+def failure(hostcall: Hostcall, status: int) -> Answer:
+    """A hostcall's answer without any result."""
+    results = tuple(b"" if value.is_buffer else 0 for value in hostcall.returns)
+    return (status, *results) if results else status
+
+
+def _dotted(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape").replace("\0", ".")
+
+
+def _is_among(path: str, known: tuple[str, ...]) -> bool:
+    """Whether a path is one of those that are known, or within one that ends in `.*`."""
+    return any(path == name or (name.endswith(".*") and path.startswith(name[:-1])) for name in known)
+
+
+def _as_text(path: str, value: bytes) -> bytes:
+    """An attribute's value as text: seconds for times and durations."""
+    number = int.from_bytes(value, "little", signed=_types().get(path) != "uint")
+    match _types().get(path):
+        case "int" | "uint":
+            return b"%d" % number
+        case "bool":
+            return b"true" if number else b"false"
+        case "duration" | "timestamp":
+            return f"{number // 1_000_000_000}.{number % 1_000_000_000 // 1_000_000:03d}".encode()
+    return value
+
+
+@cache
+def _types() -> dict[str, str]:
+    from proxy_wasm_abi.attributes import load_attributes  # with the first such host
+
+    return {".".join(entry.path): entry.type for group in load_attributes().groups for entry in group.attributes}
