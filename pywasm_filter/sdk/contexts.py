@@ -129,11 +129,12 @@ class Context:
     ) -> HttpResponse:
         """Send an HTTP request to a cluster of the proxy's and wait for the answer, whatever its status.
 
-        `authority` is the cluster's name by default. `timeout` is in seconds, to the millisecond; 0 is none. The
-        stream is paused while its callback waits. ABI: proxy_http_call. Raises CalloutTimeout when no answer comes in
-        time and CalloutFailed when none can come: the cluster is unknown or has no healthy host, the connection is
-        refused or reset; CancelledError when the context ends first; ValueError and TypeError as `HeaderMap` does, and
-        ValueError for method, path, authority or host among the headers, as when all of a request's are handed on.
+        `authority` is the cluster's name by default. `timeout` is in seconds, to the millisecond; 0 is none. Envoy does
+        not send the `trailers`. The stream is paused while its callback waits. ABI: proxy_http_call. Raises
+        CalloutTimeout when no answer comes in time and CalloutFailed when none can come: the cluster is unknown or has
+        no healthy host, the connection is refused or reset; CancelledError when the context ends first; ValueError and
+        TypeError as `HeaderMap` does, and ValueError for method, path, authority or host among the headers, as when all
+        of a request's are handed on.
         """
         callout = send_http_call(self, cluster, method, path, headers, body, trailers, authority, timeout)
         try:

@@ -237,8 +237,8 @@ def tick(milliseconds: int) -> Operations:
 
 
 STATUS = call("proxy_get_status")
-"""Of the callout that is being reported."""
-ANSWER = dump(6) + dump(7) + body(4) + STATUS
+"""Of the callout that failed last: it stays in the root context."""
+ANSWER = dump(6) + dump(7) + body(4)
 """What has come of an HTTP callout."""
 
 

@@ -158,7 +158,7 @@ def _callouts(proxy: Proxy) -> list[Trace]:
     # Those that are under way at the same time arrive as they please.
     return [
         {"cluster": callout.cluster, **_request(callout.request)}
-        for callout in sorted(proxy.callouts, key=lambda callout: callout.cluster)
+        for callout in sorted(proxy.callouts, key=lambda callout: (callout.cluster, callout.request.path))
     ]
 
 

@@ -6,7 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.recorder import CALLBACKS, POST, POST_TRAILERS, TRAP, WITH_TRAILERS, Scenario, on_both, reply
+from pywasm_filter.testing import Delay, Response
+from tests.conformance.recorder import (
+    ANSWER,
+    CALLBACKS,
+    PAUSE,
+    POST,
+    POST_TRAILERS,
+    TRAP,
+    WITH_TRAILERS,
+    Scenario,
+    call,
+    count,
+    on_both,
+    reply,
+    tick,
+)
+
+AUTH = {"clusters": ("auth",)}
+# A body in pieces may reach Envoy in one when the machine is busy.
+ONE_PIECE = Response(200, body="one piece")
 
 SCENARIOS = {
     **{
@@ -20,6 +39,22 @@ SCENARIOS = {
         {}, {"b": TRAP}, POST_TRAILERS, WITH_TRAILERS, settings={"fail_open": True}, repeat=2
     ),
     "reply, then trap": Scenario({}, {"H": reply() + TRAP}, POST),
+    "trap in the answer to a callout": Scenario(
+        {"H": PAUSE}, {"H": call(), "U": TRAP}, response=ONE_PIECE, repeat=2, settings=AUTH
+    ),
+    "trap in the answer to a callout, then fail open": Scenario(
+        {"H": PAUSE}, {"H": call(), "U": TRAP}, response=ONE_PIECE, repeat=2, settings={**AUTH, "fail_open": True}
+    ),
+    "trap while a callout is under way": Scenario(
+        {},
+        {"H": count(TRAP, 2) + call(), "U": ANSWER},
+        response=ONE_PIECE,
+        clusters={"auth": Delay(0.3, Response(200, body="late"))},
+        repeat=2,
+        then=0.5,
+        settings=AUTH,
+    ),
+    "trap in a tick": Scenario({}, {"H": tick(50), "I": TRAP}, response=ONE_PIECE, then=0.3),
 }
 
 

@@ -69,7 +69,7 @@ class HttpCallouts:
         self._outstanding: dict[int, _Callout] = {}
 
     def call(
-        self, cluster: str, headers: RequestHeaderMap, body: bytes, trailers: HeaderMap, timeout_milliseconds: int
+        self, cluster: str, headers: RequestHeaderMap, body: bytes, timeout_milliseconds: int
     ) -> tuple[Status, int]:
         """Send a request; it leaves when the running callback is over. A timeout of 0 is none."""
         if timeout_milliseconds >= _NEGATIVE or not self._clusters.reaches(cluster):
@@ -81,7 +81,7 @@ class HttpCallouts:
         if timeout_milliseconds:
             after = timeout_milliseconds * _MILLISECOND
             callout.timeout = self._events.schedule(after, partial(self._time_out, callout))
-        request = _as_sent(headers, body, trailers, timeout_milliseconds)
+        request = _as_sent(headers, body, timeout_milliseconds)
         callout.next_step = self._events.schedule(0, partial(self._arrive, callout, request))
         return Status.OK, callout.token
 
@@ -151,8 +151,8 @@ def _bodyless(callout: _Callout, response: Response) -> bool:
     return has_no_body(response.status) or callout.headers.get(b":method") == b"HEAD"
 
 
-def _as_sent(headers: RequestHeaderMap, body: bytes, trailers: HeaderMap, timeout_milliseconds: int) -> Request | None:
-    """The request as its service gets it; None when it announces a body that does not follow."""
+def _as_sent(headers: RequestHeaderMap, body: bytes, timeout_milliseconds: int) -> Request | None:
+    """The request as its service gets it; None when it announces a body that does not follow. Trailers never leave."""
     sent = RequestHeaderMap(headers)
     if body:
         sent.set(b"content-length", b"%d" % len(body))
@@ -160,7 +160,7 @@ def _as_sent(headers: RequestHeaderMap, body: bytes, trailers: HeaderMap, timeou
     if timeout_milliseconds:
         sent.set(b"x-envoy-expected-rq-timeout-ms", b"%d" % timeout_milliseconds)
     declared = sent.get(b"content-length")
-    if declared is None and not trailers and sent.get(b":method") not in BODYLESS_METHODS:
+    if declared is None and sent.get(b":method") not in BODYLESS_METHODS:
         sent.add(b"content-length", b"0")
     elif declared is not None and declared.isdigit() and int(declared) != len(body):
         return None
@@ -172,6 +172,4 @@ def _as_sent(headers: RequestHeaderMap, body: bytes, trailers: HeaderMap, timeou
         authority=pseudo[":authority"],
         headers=end_to_end_headers(sent),
         body=body,
-        # HTTP/1.1 has no room for trailers behind a content-length.
-        trailers=trailers if declared is None else None,
     )

@@ -218,7 +218,6 @@ class Host:
                 upstream.decode("utf-8", "surrogateescape"),
                 RequestHeaderMap(read_pairs(headers)),
                 body,
-                HeaderMap(read_pairs(trailers)),
                 timeout_milliseconds,
             )
 

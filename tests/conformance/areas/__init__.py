@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.conformance.areas import attributes, contexts, maps, replies, start, streams
+from tests.conformance.areas import attributes, background, callouts, contexts, maps, replies, start, streams
 from tests.conformance.scenario import Scenario, by_settings
 
 AREAS: Mapping[str, Mapping[str, Scenario]] = {
@@ -14,6 +14,8 @@ AREAS: Mapping[str, Mapping[str, Scenario]] = {
     "attributes": attributes.SCENARIOS,
     "contexts": contexts.SCENARIOS,
     "start": start.SCENARIOS,
+    "callouts": callouts.SCENARIOS,
+    "background": background.SCENARIOS,
 }
 
 

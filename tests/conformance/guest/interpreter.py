@@ -1,9 +1,9 @@
 """A plugin that is driven by data: what each callback does, logs and returns stands in a program.
 
 It takes the place of the SDK, so that a scenario's operations reach the host as they are. A program comes as JSON: in
-the plugin's configuration, for what happens at the start; in the header `x-program` of a request that is answered at
-once, or in the first bytes of a TCP connection that is then closed, for what happens from then on. Such a carrier is
-not logged.
+the configurations of VM and plugin, for what happens at the start; in the header `x-program` of a request that is
+answered at once, or in the first bytes of a TCP connection that is then closed, for what happens from then on. Such a
+carrier is not logged.
 
 Each callback is logged, each hostcall with its arguments, its raw status and its results. What depends on the VM's
 earlier life is told as if the VM were fresh: numbers of contexts and callouts count from the program's beginning, names
@@ -53,7 +53,9 @@ CALLBACKS = {
 """What each callback returns unless a program says otherwise."""
 
 INFO = 2
-REQUEST_HEADERS, DOWNSTREAM, PLUGIN_CONFIGURATION = 0, 2, 7
+REQUEST_HEADERS, DOWNSTREAM = 0, 2
+CONFIGURATIONS = {"proxy_on_vm_start": 6, "proxy_on_configure": 7}
+"""Where the program of a callback at the start is to be read."""
 PAUSE = 1
 STEP = 4
 """Callouts and metrics of a kind are numbered in steps of four; the low bits tell the kind."""
@@ -136,6 +138,7 @@ class Interpreter:
         self.callouts = Numbers()
         self.metrics = Numbers()
         self.latest_context = 0
+        self.latest_root = 0  # of the latest stream
 
     def call(self, callback: str, context_id: int, *args: int) -> int | None:
         """What a callback does and returns."""
@@ -152,16 +155,20 @@ class Interpreter:
         if callback == "proxy_on_context_create" and args[0] == 0:
             _, root_id = self.host.proxy_get_property(b"plugin_root_id")
             self.roots[context_id] = f"root {root_id.decode()!r}" if root_id else "root"
-        elif callback == "proxy_on_configure":
-            _, configuration = self.host.proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, args[0])
-            self._load(configuration or b"{}", self.latest_context)
+            self.program = None
+        elif callback in CONFIGURATIONS:
+            _, configuration = self.host.proxy_get_buffer_bytes(CONFIGURATIONS[callback], 0, args[0])
+            if configuration or callback == "proxy_on_configure":
+                self._load(configuration or b"{}", self.latest_context)
         elif callback == "proxy_on_request_headers":
             status, program = self.host.proxy_get_header_map_value(REQUEST_HEADERS, HEADER)
             if status == 0:
                 self.carriers.add(context_id)
                 self._load(program, context_id)
-        elif callback == "proxy_on_context_create" and self._expects_carrier(args[0]):
-            self.carriers.add(context_id)
+        elif callback == "proxy_on_context_create":
+            self.latest_root = args[0]
+            if self._expects_carrier(args[0]):
+                self.carriers.add(context_id)
 
     def _expects_carrier(self, root: int) -> bool:
         """Whether the next TCP connection carries a program."""
@@ -313,6 +320,8 @@ class Run:
                 return self.program.prefix + text_bytes(name)
             case ["context", "self"]:
                 return self.context_id
+            case ["context", "root"]:
+                return self.vm.latest_root
             case ["context", int(number)]:
                 return self.program.first_context + number
             case ["context", str(root)]:
