@@ -164,7 +164,7 @@ def _as_sent(headers: RequestHeaderMap, body: bytes, timeout_milliseconds: int) 
         sent.add(b"content-length", b"0")
     elif declared is not None and declared.isdigit() and int(declared) != len(body):
         return None
-    check_syntax("the request of the callout", [*sent, *trailers])
+    check_syntax("the request of the callout", list(sent))
     pseudo = Headers([(name, value) for name, value in sent if name.startswith(b":")])
     return Request(
         pseudo[":method"],
