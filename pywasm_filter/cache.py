@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from pywasm_compiler.errors import CompileError
 
 if sys.platform != "win32":
     import fcntl
+
+_LONGEST_WRITE = 3600.0  # seconds; files that are being written begin with a dot
 
 
 def cache_directory(purpose: str) -> Path:
@@ -54,9 +57,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def keep_newest(directory: Path, pattern: str, count: int) -> None:
-    """Remove all but the `count` files that were used last. One that cannot be removed stays."""
+    """Remove all but the `count` files that were used last, and what killed processes have left half-written.
+
+    One that cannot be removed stays.
+    """
     files = sorted(directory.glob(pattern), key=_last_use, reverse=True)
-    for file in files[count:]:
+    remains = [file for file in directory.glob(".*") if _last_use(file) < time.time() - _LONGEST_WRITE]
+    for file in (*files[count:], *remains):
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)
 

@@ -18,6 +18,7 @@ from pywasm_filter.testing.guests.inprocess import PASSING, InProcessGuest
 from pywasm_filter.testing.host_check import check_filter, check_module
 from pywasm_filter.testing.marker import unknown_argument
 from pywasm_filter.testing.proxy import Proxy
+from pywasm_filter.testing.recent import Recent
 from pywasm_filter.testing.settings import (
     PluginSettings,
     background_roots,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 # Each holds three VMs of a filter, some hundred megabytes.
 _KEPT_ENVOYS = 3
+# Each holds the data of a module, some ten megabytes.
+_KEPT_MODULES = 8
 
 
 class HostNotInstalled(ProxyTestError):  # noqa: N818 - reads as what happened
@@ -48,7 +51,7 @@ class ProxySession:
     def __init__(self, passing: tuple[type[BaseException], ...] = ()) -> None:
         self._passing = PASSING + passing
         self._modules: dict[Path, Path] = {}
-        self._compiled: dict[tuple[Path, tuple[tuple[str, str], ...]], WasmtimeModule] = {}
+        self._compiled: Recent[tuple[Path, tuple[tuple[str, str], ...]], WasmtimeModule] = Recent(_KEPT_MODULES)
         self._envoys: list[RunningEnvoy] = []
 
     def __enter__(self) -> Self:
@@ -98,10 +101,9 @@ class ProxySession:
         except ImportError as error:
             raise HostNotInstalled("the host wasmtime needs the package wasmtime: pip install wasmtime") from error
         key = (self._built(filter_path), tuple(settings.environment.items()))
-        if key not in self._compiled:
-            self._compiled[key] = WasmtimeModule.read(key[0], environment=settings.environment)
+        module = self._compiled.get(key, lambda: WasmtimeModule.read(key[0], environment=settings.environment))
         check_module(key[0], filter_path, settings)
-        module, limits = self._compiled[key], Limits.of(settings)
+        limits = Limits.of(settings)
         return lambda hostcalls: module.instantiate(hostcalls, limits, settings.capabilities)
 
     def _envoy_proxy(self, filter_path: Path, settings: PluginSettings) -> Proxy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import wasmtime
 from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, IMPORT_MODULE, MODULE_EXPORTS, CoreSignature
 
 from pywasm_filter.sdk.hostcalls import Hostcalls
-from pywasm_filter.testing.errors import CallbackTimeout, GuestLoadError
+from pywasm_filter.testing.errors import CallbackTimeout, GuestLoadError, ProxyTestError
 from pywasm_filter.testing.guests.code_cache import CodeCache
 from pywasm_filter.testing.guests.engine import SETTINGS, engine, one_line, set_deadline
 from pywasm_filter.testing.guests.guest import GuestTrap
@@ -24,6 +25,7 @@ from pywasm_filter.testing.guests.module_image import ModuleImage, split_module
 from pywasm_filter.testing.guests.wasi import SIGNATURES as WASI_SIGNATURES
 from pywasm_filter.testing.guests.wasi import Wasi
 
+_LEAST_KEPT = 256 << 10  # bytes of a module; less is compiled in milliseconds
 _MAGIC = b"\0asm"
 _MAX_TABLE = 10_000_000  # V8's
 # V8 sets no such limits; these keep what a module can take within a few times the largest memory and table.
@@ -68,10 +70,11 @@ class WasmtimeModule:
     def __init__(self, data: bytes, *, environment: Mapping[str, str] | None = None, cache: CodeCache | None = None):
         if not data.startswith(_MAGIC):  # wasmtime would take it for the text format
             raise GuestLoadError("not a valid module: it does not begin as WebAssembly does")
-        self._image = split_module(data)
+        image = split_module(data)
         self._environment = dict(environment or {})
         cache = cache or default_cache()
-        self._module = cache.module(self._image.code)
+        self._module = cache.module(image.code)
+        self._image = replace(image, code=b"")  # megabytes that nobody needs any more
         _check_exports(self._module.exports)
         _check_imports(self._module.imports)
 
@@ -109,6 +112,8 @@ class WasmtimeGuest:
         """Raises GuestLoadError when the module cannot be instantiated, CallbackTimeout when that does not end."""
         self._limits = limits
         self._running = "the module's start function"
+        self._depth = 0
+        self._discarded = False
         self._check_memory(image.pages)
         self._store = wasmtime.Store(engine())
         self._store.set_limits(
@@ -153,12 +158,17 @@ class WasmtimeGuest:
 
     def call(self, name: str, *args: int) -> int | None:
         """Call a callback. Raises GuestTrap, CallbackTimeout, and what a hostcall raises that means the test."""
+        if self._discarded:
+            raise ProxyTestError(f"{name} cannot be called: the proxy has been closed")
         function = self._function(name)
         assert function is not None
         return self._enter(name, function, *args)
 
     def discard(self) -> None:
-        """All that it has goes with its memory."""
+        """Give the memory back, once the call that runs has returned: the garbage collector would not hurry for it."""
+        self._discarded = True
+        if not self._depth:
+            self._store.close()
 
     def allocate(self, data: bytes) -> int | None:
         """Put data into memory that the module's allocator gives; None if that is no memory of the module's."""
@@ -173,7 +183,13 @@ class WasmtimeGuest:
         """Call a function of the module's from outside: what it calls in turn shares its time."""
         self._running = name
         set_deadline(self._store, self._limits.callback_seconds)
-        return self._call(function, *args)
+        self._depth += 1
+        try:
+            return self._call(function, *args)
+        finally:
+            self._depth -= 1
+            if self._discarded and not self._depth:
+                self._store.close()
 
     def _call(self, function: wasmtime.Func, *args: int) -> int | None:
         try:
@@ -235,7 +251,7 @@ def _import(guest: weakref.ref[WasmtimeGuest], name: str) -> CoreFunction:
 @cache
 def default_cache() -> CodeCache:
     """The cache in the user's cache directory."""
-    return CodeCache(engine(), SETTINGS)
+    return CodeCache(engine(), SETTINGS, least_size=_LEAST_KEPT)
 
 
 @atexit.register
