@@ -23,6 +23,12 @@ from pywasm_filter.sdk.vm import CALLBACKS
 _ASYNC = "async"
 """Stands for the keyword: no identifier can be called that."""
 
+_MEASURED = "len(body)"
+"""Stands for a body that is not just read or written, so that its length may be asked for: in a test, by a function."""
+
+_BODIES = frozenset({"body", "downstream_data", "upstream_data"})
+_UNMEASURED = frozenset({"read", "replace", "append", "prepend"})
+
 _BEGINS_CALLOUT = frozenset(
     {_ASYNC, "start_http_call", "start_grpc_call", "create_task"}
     # Coroutines of the SDK's, and what has an end of its own, need no `async` of the author's.
@@ -36,11 +42,8 @@ _GATES = {
     "_let_pass": _BEGINS_CALLOUT,
     "run_ready": _BEGINS_CALLOUT,
     "create_task": _BEGINS_CALLOUT,
-    # nginx-based hosts load no module that imports it.
-    "proxy_get_buffer_status": frozenset(
-        {"body", "on_request_body", "on_response_body", "downstream_data", "upstream_data"}
-        | {"on_downstream_data", "on_upstream_data", "proxy_get_buffer_status"}
-    ),
+    # Hosts on nginx load no module that imports it.
+    "proxy_get_buffer_status": frozenset({_MEASURED, "Body", "proxy_get_buffer_status"}),
     "close_downstream": frozenset({"StreamContext", "close_downstream"}),
     # They make no hostcalls, and have much in common names.
     "ConfigurationParser": frozenset({"ConfigurationParser"}),
@@ -226,6 +229,9 @@ def identifiers(module: ast.Module) -> frozenset[str]:
 def named_by(node: ast.AST) -> set[str]:
     """What a node itself, without those below it, may name; text that could be an identifier included."""
     found: set[str] = set()
+    for below in ast.iter_child_nodes(node):
+        if _is_body(below) and not (isinstance(node, ast.Attribute) and node.attr in _UNMEASURED):
+            found.add(_MEASURED)
     match node:
         case ast.Name():
             found.add(node.id)
@@ -244,3 +250,14 @@ def named_by(node: ast.AST) -> set[str]:
         case ast.AsyncFunctionDef():
             found |= {node.name, _ASYNC}
     return found - {""}
+
+
+def _is_body(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute():
+            return node.attr in _BODIES
+        case ast.Constant() if isinstance(node.value, str):
+            return not _BODIES.isdisjoint(node.value.split("."))
+        case ast.MatchClass():
+            return not _BODIES.isdisjoint(node.kwd_attrs)
+    return False

@@ -56,7 +56,8 @@ class Body:
 
     def replace(self, data: bytes) -> None:
         """Put `data` in the place of all that the buffer holds. ABI: proxy_set_buffer_bytes."""
-        self._set(0, len(self), data)
+        # More than there is: some hosts write no more bytes than they are to take away.
+        self._set(0, _ALL, data)
 
     def append(self, data: bytes) -> None:
         """Add `data` at the end. ABI: proxy_set_buffer_bytes."""

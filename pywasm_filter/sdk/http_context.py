@@ -105,7 +105,7 @@ class HttpContext(Context, Generic[RootT]):
         if not self._request_collecting:
             return Action.CONTINUE
         self._request_collecting = False
-        return _of_trailers(self.on_request_body(len(self.request.body), True))
+        return _of_trailers(self.on_request_body(len(self.request.body.read()), True))
 
     def on_request_metadata(self, num_elements: int) -> MetadataResult:
         """HTTP/2 metadata has arrived from downstream; `num_elements` counts its names.
@@ -136,7 +136,7 @@ class HttpContext(Context, Generic[RootT]):
         if not self._response_collecting:
             return Action.CONTINUE
         self._response_collecting = False
-        return _of_trailers(self.on_response_body(len(self.response.body), True))
+        return _of_trailers(self.on_response_body(len(self.response.body.read()), True))
 
     def on_response_metadata(self, num_elements: int) -> MetadataResult:
         """HTTP/2 metadata has arrived from upstream; see `on_request_metadata`. ABI: proxy_on_response_metadata."""

@@ -64,6 +64,7 @@ class Rules:
     attributes_are_text: bool = False
     attributes_to_set: tuple[str, ...] | None = None
     absent_header_is_empty: bool = False
+    body_writes_up_to_size: bool = False
     clock_stands_still: bool = False
     duplicate_headers: str | None = None
     end_of_stream: tuple[str, ...] = ("proxy_on_log", "proxy_on_done", "proxy_on_delete")
@@ -80,7 +81,9 @@ class Rules:
     response_body_buffer: int | None = None
     set_pairs_keeps_others: bool = False
     settings_lacking: tuple[str, ...] = ()
+    writable_request_body_in: tuple[str, ...] | None = None
     writable_request_headers_in: tuple[str, ...] | None = None
+    writable_response_body_in: tuple[str, ...] | None = None
     writable_response_headers_in: tuple[str, ...] | None = None
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from pywasm_filter.sdk.abi import Action, MapType, Status
+from pywasm_filter.sdk.abi import Action, BufferType, MapType, Status
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.testing.embedded.pairs import Pair, read_pairs, write_pairs
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
@@ -27,6 +27,7 @@ Method = Callable[..., Any]
 
 _HEADERS = ("proxy_on_request_headers", "proxy_on_response_headers")
 _BODIES = ("proxy_on_request_body", "proxy_on_response_body")
+_ALL = 0xFFFF_FFFF
 
 
 class PlayedHost:
@@ -95,6 +96,7 @@ class PlayedHost:
             "proxy_set_property": self._set_property,
             "proxy_call_foreign_function": self._call_foreign_function,
             "proxy_get_current_time_nanoseconds": self._get_current_time,
+            "proxy_set_buffer_bytes": self._set_buffer,
             "proxy_get_header_map_value": self._get_header,
             "proxy_add_header_map_value": self._add_header,
             "proxy_replace_header_map_value": self._replace_header,
@@ -127,6 +129,20 @@ class PlayedHost:
         if self._rules.clock_stands_still:
             return Status.OK, self._created.get(self._vm.acting_context_id(), self._vm.events.now_ns())
         return self._host.proxy_get_current_time_nanoseconds()
+
+    # --- bodies ---
+
+    def _set_buffer(self, buffer_type: int, start: int, size: int, value: bytes) -> int:
+        rules = self._rules
+        if buffer_type == BufferType.HTTP_REQUEST_BODY:
+            self._check_place("the request's body", rules.writable_request_body_in)
+        elif buffer_type == BufferType.HTTP_RESPONSE_BODY:
+            self._check_place("the response's body", rules.writable_response_body_in)
+        if rules.body_writes_up_to_size and (start or size):
+            size = size or len(value)
+            _, kept = self._host.proxy_get_buffer_bytes(buffer_type, 0, start)
+            start, size, value = 0, _ALL, kept + value[:size]
+        return self._host.proxy_set_buffer_bytes(buffer_type, start, size, value)
 
     # --- headers ---
 
@@ -167,14 +183,15 @@ class PlayedHost:
         return self._host.proxy_get_header_map_value(map_type, key)[0] == Status.NOT_FOUND
 
     def _check_writable(self, map_type: int) -> None:
-        kinds: dict[int, tuple[str, tuple[str, ...] | None]] = {
-            MapType.HTTP_REQUEST_HEADERS: ("request", self._rules.writable_request_headers_in),
-            MapType.HTTP_RESPONSE_HEADERS: ("response", self._rules.writable_response_headers_in),
-        }
-        kind, places = kinds.get(map_type, ("", None))
+        if map_type == MapType.HTTP_REQUEST_HEADERS:
+            self._check_place("request headers", self._rules.writable_request_headers_in)
+        elif map_type == MapType.HTTP_RESPONSE_HEADERS:
+            self._check_place("response headers", self._rules.writable_response_headers_in)
+
+    def _check_place(self, what: str, places: tuple[str, ...] | None) -> None:
         if places is not None and self._vm.running not in places:
             raise GuestTrap(
-                f"{self._profile.name} lets {kind} headers be written in {', '.join(places)}, not in {self._vm.running}"
+                f"{self._profile.name} lets {what} be written in {', '.join(places)}, not in {self._vm.running}"
             )
 
     def _refuse(self, misuse: HostMisuse) -> NoReturn:

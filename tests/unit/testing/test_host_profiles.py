@@ -157,6 +157,10 @@ class Probe(HttpContext["Root"]):
         self.request.headers["x-late"] = "1"
         return "written"
 
+    def write_body(self):
+        self.response.body.replace(b"early")
+        return "written"
+
     def clock(self):
         return f"{current_time_ns()}"
 
@@ -299,6 +303,53 @@ def test_a_response_body_is_collected_once_and_up_to_a_limit(open_proxy: OpenPro
     assert noted == [1, 2]  # the second PAUSE is taken for CONTINUE
 
 
+WRITER = """
+from pywasm_filter import Action, HttpContext
+from pywasm_filter.sdk import hostcalls
+
+class Writer(HttpContext):
+    def on_request_headers(self, num_headers, end_of_stream):
+        self.do = self.request.headers["x-do"]
+        return Action.CONTINUE
+
+    def on_request_body(self, size, end_of_stream):
+        match self.do:
+            case "replace":
+                self.request.body.replace(b"much longer")
+            case "append":
+                self.request.body.append(b"!")
+            case "prepend":
+                self.request.body.prepend(b"!")
+            case "set":
+                hostcalls.current.proxy_set_buffer_bytes(0, 0, 2, b"much longer")
+            case "middle":
+                hostcalls.current.proxy_set_buffer_bytes(0, 1, 1, b"!?")
+        return Action.CONTINUE
+"""
+
+
+@pytest.mark.parametrize(
+    ("do", "body"),
+    [("replace", b"much longer"), ("append", b"abc!"), ("prepend", b"!abc"), ("set", b"mu"), ("middle", b"a!")],
+)
+def test_writing_bodies(tmp_path: Path, do: str, body: bytes) -> None:
+    path = tmp_path / "filter.py"
+    path.write_text(WRITER)
+    with ProxySession() as session:  # which loads it: a body that is not measured is fine
+        proxy = session.proxy("inprocess", path, PluginSettings(host_profile="ngx_wasm_module"))
+        exchange = proxy.post("/", headers={"x-do": do}, body=[b"a", b"bc"])
+    assert exchange.upstream_request is not None
+    assert exchange.upstream_request.body == body
+
+
+def test_where_bodies_can_be_written(open_proxy: OpenProxy) -> None:
+    with open_proxy("ngx_wasm_module") as proxy:
+        proxy.upstream = Response(200, headers={"x-do": "write_body"}, body=[b"late"])
+        proxy.get("/")
+        (trap,) = proxy.traps
+        assert "lets the response's body be written in proxy_on_response_body, not in proxy_on_response_head" in trap
+
+
 def test_where_a_pause_is_of_no_use(open_proxy: OpenProxy) -> None:
     proxy = open_proxy("ngx_wasm_module")
     proxy.upstream = Response(200, headers={"x-do": "pause"})
@@ -415,11 +466,18 @@ def test_a_filter_that_needs_what_the_host_lacks_is_refused_with_the_place(tmp_p
     ]
 
 
-def test_a_filter_that_needs_it_in_several_places_is_told_what_for(filter_path: Path) -> None:
-    reasons = refused(filter_path, "inprocess", "apisix")
-    assert reasons[1].endswith(
-        "proxy_get_buffer_status, which the host does not offer; needed for len(self.request.body)"
+def test_a_filter_that_needs_it_for_several_reasons_is_told_what_for(tmp_path: Path) -> None:
+    path = tmp_path / "filter.py"
+    path.write_text(
+        "from pywasm_filter import Body, HttpContext\n\nclass F(HttpContext):\n"
+        "    def on_request_body(self, size, end):\n        assert self.request.body\n"
     )
+    reason = "it imports proxy_get_buffer_status, which the host does not offer; needed for len(self.request.body)"
+    assert refused(path, "inprocess", "apisix") == [reason]
+    path.write_text(path.read_text().replace("Body, ", ""))
+    assert refused(path, "inprocess", "apisix") == [
+        reason.replace("for len(self.request.body)", f"by {path}:5: len(body)")
+    ]
 
 
 def test_a_small_filter_loads_in_hosts_on_nginx(tmp_path: Path) -> None:
@@ -506,7 +564,7 @@ def test_all_rules_that_hosts_have_are_tested_here() -> None:
         end_of_stream foreign_functions_lacking headers_end_stream memory_mebibytes module_mebibytes no_trailers
         num_headers_is_zero only_continue_and_pause pauses_in replace_needs_header request_body_in_one_piece
         response_body_buffer set_pairs_keeps_others settings_lacking writable_request_headers_in
-        writable_response_headers_in
+        writable_response_headers_in body_writes_up_to_size writable_request_body_in writable_response_body_in
     """
     assert {fact.name for host in load_hosts().values() for fact in host.rule_facts} == set(tested.split())
     assert find_host("envoy").rules == Rules()
