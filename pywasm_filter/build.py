@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -25,7 +24,7 @@ from pywasm_compiler.errors import CompileError
 from pywasm_compiler.source import SourceTree, read_source_tree
 
 import pywasm_filter
-from pywasm_filter.cache import cache_directory, keep_newest, locked
+from pywasm_filter.cache import CacheEntries, cache_directory
 from pywasm_filter.needs import needs
 
 RUNTIME_MODULE = "pywasm_filter.sdk.guest"
@@ -215,22 +214,10 @@ def cached_build(source: Path, *, engine: str = "cpython", strip: bool = False, 
     """
     tree = read_source_tree(source)
     key = _digest(_inputs(tree), f"{engine} {strip} {_versions()}")
-    directory = cache_directory("modules")
-    cached = directory / f"{tree.filter.stem}-{key}.wasm"
-    if _is_cached(cached):
-        return cached
-    with locked(directory / f"{key}.lock"):
-        if not _is_cached(cached):  # by another process, meanwhile
-            write_module(build(source, engine=engine, strip=strip, progress=progress), cached)
-            keep_newest(directory, "*.wasm", _CACHED_MODULES)
-            keep_newest(directory, "*.lock", _CACHED_MODULES)
-    return cached
-
-
-def _is_cached(module: Path) -> bool:
-    with contextlib.suppress(OSError):  # it may be there to be read only
-        os.utime(module)
-    return module.is_file()
+    entries = CacheEntries(cache_directory("modules"), ".wasm", _CACHED_MODULES)
+    return entries.get(
+        f"{tree.filter.stem}-{key}", lambda: build(source, engine=engine, strip=strip, progress=progress)
+    )
 
 
 def _inputs(tree: SourceTree) -> Iterator[Path]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import hashlib
 import os
+import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pywasm_compiler.errors import CompileError
@@ -36,36 +39,112 @@ def cache_directory(purpose: str) -> Path:
     return directory
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes out that lock the same path, so that they need not all do the same work.
+class CacheEntries:
+    """Files of one directory of the cache by key: each is as it was written, or not there.
 
-    Raises CompileError when there is no writing to the cache.
+    Its checksum is in a file's name; one that is damaged is removed when it is asked for. Files are written under
+    another name and then renamed, so that a process that is killed leaves nothing that another takes for whole.
     """
-    try:
-        file = path.open("wb")
-    except OSError as error:
-        raise CompileError(
-            f"the cache cannot be written: {error.strerror}",
-            path.parent,
-            remedy="set XDG_CACHE_HOME to a directory that can be written",
-        ) from error
-    with file:
-        if sys.platform != "win32":
-            fcntl.flock(file, fcntl.LOCK_EX)  # closing the file gives it back
-        yield
+
+    def __init__(self, directory: Path, suffix: str, count: int) -> None:
+        """The `count` files that were used last are kept."""
+        self._directory = directory
+        self._suffix = suffix
+        self._count = count
+
+    def get(self, key: str, make: Callable[[], bytes]) -> Path:
+        """The file of a key, made if it is not there, by one process while others wait for it.
+
+        Raises what `make` raises, and CompileError when there is no writing to the cache.
+        """
+        found = self.find(key)
+        if found is not None:
+            return found
+        with self.alone(key):
+            found = self.find(key)
+            if found is not None:
+                return found
+            content = make()
+            try:
+                return self.keep(key, content)
+            except OSError as error:
+                raise _unwritable(self._directory, error) from error
+
+    def find(self, key: str) -> Path | None:
+        """The file of a key, None if there is none."""
+        for path in sorted(self._directory.glob(f"{glob.escape(key)}-*{self._suffix}")):
+            with contextlib.suppress(OSError):  # it may be there to be read only
+                os.utime(path)
+            try:
+                with path.open("rb") as file:
+                    checksum = hashlib.file_digest(file, lambda: _checksum_of(key)).hexdigest()
+            except OSError:
+                continue  # removed meanwhile
+            if path == self._path(key, checksum):
+                return path
+            remove(path)
+        return None
+
+    def keep(self, key: str, content: bytes | bytearray) -> Path:
+        """Write the file of a key. Raises OSError."""
+        checksum = _checksum_of(key)
+        checksum.update(content)
+        path = self._path(key, checksum.hexdigest())
+        scratch = self._directory / f".{key}.{secrets.token_hex(4)}"
+        try:
+            scratch.write_bytes(content)
+            scratch.replace(path)
+        except OSError:
+            remove(scratch)
+            raise
+        self._keep_newest(f"*{self._suffix}")
+        self._keep_newest("*.lock")
+        return path
+
+    @contextlib.contextmanager
+    def alone(self, key: str) -> Iterator[None]:
+        """Keep out other processes that are about to make the same, so that one does and the others find it.
+
+        Raises CompileError when there is no writing to the cache. A process that is killed keeps nobody out.
+        """
+        try:
+            file = (self._directory / f"{key}.lock").open("wb")
+        except OSError as error:
+            raise _unwritable(self._directory, error) from error
+        with file:
+            if sys.platform != "win32":
+                fcntl.flock(file, fcntl.LOCK_EX)  # closing the file gives it back
+            yield
+
+    def _path(self, key: str, checksum: str) -> Path:
+        return self._directory / f"{key}-{checksum[:32]}{self._suffix}"
+
+    def _keep_newest(self, pattern: str) -> None:
+        """Remove the files that were not used for longest, and what killed processes have left half-written."""
+        files = sorted(self._directory.glob(pattern), key=_last_use, reverse=True)
+        remains = [file for file in self._directory.glob(".*") if _last_use(file) < time.time() - _LONGEST_WRITE]
+        for file in (*files[self._count :], *remains):
+            remove(file)
 
 
-def keep_newest(directory: Path, pattern: str, count: int) -> None:
-    """Remove all but the `count` files that were used last, and what killed processes have left half-written.
+def _unwritable(directory: Path, error: OSError) -> CompileError:
+    """What a user is told whose cache cannot be written, or is full."""
+    return CompileError(
+        f"the cache cannot be written: {error.strerror}",
+        directory,
+        remedy="make room there, or set XDG_CACHE_HOME to a directory that can be written",
+    )
 
-    One that cannot be removed stays.
-    """
-    files = sorted(directory.glob(pattern), key=_last_use, reverse=True)
-    remains = [file for file in directory.glob(".*") if _last_use(file) < time.time() - _LONGEST_WRITE]
-    for file in (*files[count:], *remains):
-        with contextlib.suppress(OSError):
-            file.unlink(missing_ok=True)
+
+def remove(path: Path) -> None:
+    """Remove a file. One that cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _checksum_of(key: str) -> hashlib._Hash:
+    """It covers the key as well: one file is not taken for another."""
+    return hashlib.sha256(key.encode())
 
 
 def _last_use(path: Path) -> float:

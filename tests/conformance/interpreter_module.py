@@ -11,8 +11,7 @@ import proxy_wasm_abi
 import pywasm_compiler
 from pywasm_compiler.engine import Options, Program, engine
 
-from pywasm_filter.build import write_module
-from pywasm_filter.cache import cache_directory, keep_newest, locked
+from pywasm_filter.cache import CacheEntries, cache_directory
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.testing.guests.guest import GuestTrap
 from tests.conformance.guest import interpreter
@@ -48,21 +47,18 @@ class InterpreterGuest:
 
 def interpreter_module() -> Path:
     """The built module, from the user's cache when nothing has changed since."""
-    directory = cache_directory("conformance")
-    key = _key()
-    module = directory / f"interpreter-{key}.wasm"
-    with locked(directory / "interpreter.lock"):
-        if not module.is_file():
-            program = Program(
-                filter_module=interpreter.__name__.rpartition(".")[2],
-                runtime_module=interpreter.__name__.rpartition(".")[2],
-                search_path=(_GUEST,),
-                hostcalls=tuple(hostcall.name for hostcall in proxy_wasm_abi.load().hostcalls),
-                callbacks=tuple(interpreter.CALLBACKS),
-            )
-            write_module(engine("cpython").compile(program, Options(), lambda step: None), module)
-            keep_newest(directory, "*.wasm", _KEPT)
-    return module
+    return CacheEntries(cache_directory("conformance"), ".wasm", _KEPT).get(f"interpreter-{_key()}", _built)
+
+
+def _built() -> bytes:
+    program = Program(
+        filter_module=interpreter.__name__.rpartition(".")[2],
+        runtime_module=interpreter.__name__.rpartition(".")[2],
+        search_path=(_GUEST,),
+        hostcalls=tuple(hostcall.name for hostcall in proxy_wasm_abi.load().hostcalls),
+        callbacks=tuple(interpreter.CALLBACKS),
+    )
+    return engine("cpython").compile(program, Options(), lambda step: None)
 
 
 def _key() -> str:

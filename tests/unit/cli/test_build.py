@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -304,17 +305,79 @@ def test_cache_that_can_only_be_read_serves(
     open_file: Callable[..., object] = Path.open
 
     def refused(path: Path, *args: object, **keywords: object) -> object:
-        if path.parent == cache:
+        if path.parent == cache and args == ("wb",):
             raise PermissionError(13, "Permission denied")
         return open_file(path, *args, **keywords)
 
+    def untouched(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
     monkeypatch.setattr(Path, "open", refused)
-    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr(os, "utime", untouched)
     assert cached_build(source, engine="fake") == first
     source.write_text(FILTER + "\n")
     with pytest.raises(CompileError, match="the cache cannot be written: Permission denied") as caught:
         cached_build(source, engine="fake")
     assert "XDG_CACHE_HOME" in caught.value.remedy
+
+
+@pytest.mark.parametrize("damage", [b"", b"module", b"module 2", b"module 1 and more"])
+def test_a_damaged_module_is_built_anew(source: Path, fake: FakeEngine, cache: Path, damage: bytes) -> None:
+    first = cached_build(source, engine="fake")
+    first.write_bytes(damage)
+    second = cached_build(source, engine="fake")
+    assert second.read_bytes() == b"module 2"
+    assert list(cache.glob("*.wasm")) == [second]
+
+
+def test_a_full_disk_is_told(source: Path, fake: FakeEngine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:1])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(CompileError) as caught:
+            cached_build(source, engine="fake")
+    assert caught.value.message == "the cache cannot be written: No space left on device"
+    assert caught.value.remedy.startswith("make room there, or set XDG_CACHE_HOME")
+    assert [file for file in files_below(cache) if not file.endswith(".lock")] == []
+    assert cached_build(source, engine="fake").read_bytes() == b"module 2"
+
+
+def test_processes_that_need_the_same_build_it_once(tmp_path: Path) -> None:
+    program = f"""
+import os, pathlib, signal, sys, time
+from pywasm_filter.cache import CacheEntries
+def make():
+    print("made", flush=True)
+    if sys.argv[1] == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.5)
+    return b"content"
+sys.stdin.readline()
+print(CacheEntries(pathlib.Path({str(tmp_path)!r}), ".wasm", 3).get("key", make).read_text(), flush=True)
+"""
+
+    def started(*args: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            text=True,
+        )
+
+    # One is killed while it has the lock; of the others one builds, and all have it.
+    assert started("die").communicate("go\n", timeout=60)[0] == "made\n"
+    processes = [started("live") for _ in range(3)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = sorted(process.communicate(timeout=60)[0] for process in processes)
+    assert outputs == ["content\n", "content\n", "made\ncontent\n"]
 
 
 def test_files_that_vanish_while_the_cache_is_asked(
