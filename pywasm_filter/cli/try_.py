@@ -85,7 +85,7 @@ def try_(
 
 
 def _request(method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> Request:
-    from pywasm_filter.testing.proxy import outgoing_request
+    from pywasm_filter.testing.client import outgoing_request
 
     if "://" in target:
         url = urlsplit(target)

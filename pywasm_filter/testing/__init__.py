@@ -9,14 +9,18 @@ def test_adds_header(proxy: Proxy) -> None:
 
 from pywasm_filter.sdk.abi import LogLevel, Status
 from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
+from pywasm_filter.testing.client import Client
 from pywasm_filter.testing.clock import Clock
 from pywasm_filter.testing.clusters import Callout, ClusterAnswer, Clusters, Partial
 from pywasm_filter.testing.connection import Connection
+from pywasm_filter.testing.downstream import Tls
 from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
     AttributesNotSupported,
     CallBackNotSupported,
     CallbackTimeout,
+    CertificatesNotInstalled,
+    ClientsNotSupported,
     ConditionNotMet,
     ContentLengthMismatch,
     FaultsNotSupported,
@@ -48,8 +52,9 @@ from pywasm_filter.testing.grpc import (
 )
 from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
-from pywasm_filter.testing.proxy import Proxy, Stream
+from pywasm_filter.testing.proxy import Proxy
 from pywasm_filter.testing.settings import AttributeValue, PluginSettings, Route
+from pywasm_filter.testing.stepwise import Stream
 from pywasm_filter.testing.trace import Crossing, Trace
 
 __all__ = [
@@ -58,6 +63,9 @@ __all__ = [
     "CallBackNotSupported",
     "CallbackTimeout",
     "Callout",
+    "CertificatesNotInstalled",
+    "Client",
+    "ClientsNotSupported",
     "Clock",
     "ClusterAnswer",
     "Clusters",
@@ -105,6 +113,7 @@ __all__ = [
     "Stream",
     "StreamReset",
     "StreamStalled",
+    "Tls",
     "Trace",
     "TraceNotKept",
     "TraceNotSupported",

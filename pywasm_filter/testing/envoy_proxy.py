@@ -13,6 +13,7 @@ from pywasm_filter.sdk.abi import LogLevel
 from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
 from pywasm_filter.testing.clock import NANOSECONDS, Clock, WallClock
 from pywasm_filter.testing.clusters import Answer, ClusterAnswer, Clusters, Partial
+from pywasm_filter.testing.downstream import DIRECT, Downstream
 from pywasm_filter.testing.envoy import (
     ClientResponse,
     ConnectionClosedError,
@@ -29,14 +30,18 @@ from pywasm_filter.testing.envoy import (
     WasmLogLine,
     request,
 )
+from pywasm_filter.testing.envoy.client import plain_connection
+from pywasm_filter.testing.envoy.client_connection import ClientConnector, server_certificates
 from pywasm_filter.testing.envoy.config import UPSTREAM_CLUSTER
 from pywasm_filter.testing.envoy.tcp import TcpBench
 from pywasm_filter.testing.envoy_connection import EnvoyConnection
 from pywasm_filter.testing.errors import (
     AttributesNotSupported,
+    ClientsNotSupported,
     FaultsNotSupported,
     HostMisuse,
     PluginConfigurationError,
+    StepwiseNotSupported,
     StreamStalled,
     TraceNotSupported,
     WrongProtocol,
@@ -48,6 +53,7 @@ from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy
 from pywasm_filter.testing.settings import PluginSettings
+from pywasm_filter.testing.stepwise import Stream
 from pywasm_filter.testing.trace import Trace
 from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
 
@@ -66,10 +72,8 @@ _NAMES = {level: name for name, level in _LEVELS.items()}
 _METRICS = "wasmcustom."
 _SHORT = 2.0  # seconds that Envoy may take to see a connection end, or a test's function to answer
 _POLL = 0.01  # seconds between two looks at a condition
-_NO_TRACE = (
-    "Envoy does not show what crosses between it and the plugin; limit the test with "
-    "@pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
-)
+_EMBEDDED_ONLY = "limit the test to the embedded proxy with @pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
+_NO_TRACE = f"Envoy does not show what crosses between it and the plugin; {_EMBEDDED_ONLY}"
 _TRAP = "Function: "  # how Envoy's message of a failed callback begins
 
 
@@ -241,13 +245,12 @@ class EnvoyProxy(Proxy):
             _own_counts(now.histograms, start.histograms, before.histograms),
         )
 
-    def send(self, request: Request) -> Exchange:
-        """Send a request and wait for its end, or for the timeout."""
+    def _send(self, request: Request, downstream: Downstream) -> Exchange:
         self._require("http", "a request")
         first_line = len(self._envoy.process.log_lines())
         upstreams = self._envoy.upstreams
         earlier = {name: len(upstream.requests) for name, upstream in upstreams.items()}
-        response, reset = self._roundtrip(request)
+        response, reset = self._roundtrip(request, downstream)
         self._raise_server_errors()
         complete = [
             (name, entry)
@@ -266,9 +269,13 @@ class EnvoyProxy(Proxy):
             reset=reset,
         )
 
-    def connect(self) -> EnvoyConnection:
-        """Open a TCP connection."""
+    def _open(self, request: Request, downstream: Downstream, *, end_stream: bool) -> Stream:
+        raise StepwiseNotSupported(f"EnvoyProxy cannot be driven step by step; {_EMBEDDED_ONLY}")
+
+    def _connect(self, downstream: Downstream) -> EnvoyConnection:
         self._require("tcp", "a connection")
+        if downstream is not DIRECT:
+            raise ClientsNotSupported(f"a real Envoy has no such clients for TCP plugins; {_EMBEDDED_ONLY}")
         return EnvoyConnection(self._envoy.bench, self.tcp_upstream)
 
     def close(self) -> None:
@@ -288,19 +295,21 @@ class EnvoyProxy(Proxy):
         if self._envoy.settings.protocol != protocol:
             raise WrongProtocol(asked, protocol)
 
-    def _roundtrip(self, outgoing: Request) -> tuple[Response | None, bool]:
+    def _roundtrip(self, outgoing: Request, downstream: Downstream) -> tuple[Response | None, bool]:
         """The response, if any came, and whether the stream was reset."""
+        process = self._envoy.process
         host = (b"host", outgoing.authority.encode("utf-8", "surrogateescape"))
         try:
             return _response(
                 request(
-                    self._envoy.process.address,
+                    process.address if downstream is DIRECT else process.client_address,
                     outgoing.method,
                     outgoing.path,
                     [host, *outgoing.headers.raw],
                     outgoing.chunks,
                     outgoing.trailers.raw,
                     timeout=self._timeout,
+                    connect=plain_connection if downstream is DIRECT else ClientConnector(downstream),
                 )
             ), False
         except ConnectionClosedError as closed:
@@ -431,6 +440,8 @@ def _envoy_settings(
         allow_on_headers_stop_iteration=settings.allow_on_headers_stop_iteration,
         failure_policy=FailurePolicy.FAIL_OPEN if settings.fail_open else FailurePolicy.FAIL_CLOSED,
         capabilities=settings.capabilities,
+        client_listener=True,
+        certificates=server_certificates(),
         wasm_log_level=_NAMES[settings.log_level],
     )
 

@@ -131,6 +131,17 @@ class AttributesNotSupported(ProxyTestError):  # noqa: N818
     """A test sets attributes of a proxy that has its own."""
 
 
+class ClientsNotSupported(ProxyTestError):  # noqa: N818
+    """This proxy cannot take such a client's connections."""
+
+
+class CertificatesNotInstalled(ProxyTestError):  # noqa: N818
+    """A package that makes certificates is missing."""
+
+    def __init__(self) -> None:
+        super().__init__("certificates of clients need a further package: pip install 'pywasm-filter[envoy]'")
+
+
 class TraceNotSupported(ProxyTestError):  # noqa: N818
     """This proxy does not show what crosses between it and the plugin."""
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pywasm_filter.testing.errors import PropertiesNotSupported, StreamReset
 from pywasm_filter.testing.messages import LogLine, Request, Response
-from pywasm_filter.testing.trace import Trace
+
+if TYPE_CHECKING:
+    from pywasm_filter.testing.trace import Trace
 
 
 class Exchange:

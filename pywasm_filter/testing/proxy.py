@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from pywasm_filter.testing.answers import Refuse
+from pywasm_filter.testing.client import Client, outgoing_request
 from pywasm_filter.testing.clock import Clock, nanoseconds
 from pywasm_filter.testing.clusters import Answer, Callout, ClusterAnswer, Clusters, check_answer
 from pywasm_filter.testing.connection import Connection, TcpUpstream
-from pywasm_filter.testing.errors import CallBackNotSupported, ConditionNotMet, StepwiseNotSupported
+from pywasm_filter.testing.downstream import DIRECT, Downstream, Tls, parse_address
+from pywasm_filter.testing.errors import CallBackNotSupported, ConditionNotMet
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.faults import Faults
 from pywasm_filter.testing.grpc import GrpcCallRecord, GrpcServices
-from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
+from pywasm_filter.testing.messages import HeadersInput, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.settings import PluginSettings
+from pywasm_filter.testing.stepwise import Stream
 from pywasm_filter.testing.strict import unexpected
 from pywasm_filter.testing.trace import Trace
-from pywasm_filter.testing.wire import check_framing
 
 ResultT = TypeVar("ResultT")
 
-_DEFAULT_AUTHORITY = "localhost"
 
-
-class Proxy(ABC):
+class Proxy(Client):
     """A proxy with one plugin in it.
 
     All hosts follow Envoy and show the same of an exchange:
@@ -79,7 +79,7 @@ class Proxy(ABC):
         self.upstream_scripted = True
         self._upstream_changed()
 
-    def _upstream_changed(self) -> None:  # noqa: B027 - the embedded proxy looks when it needs the answer
+    def _upstream_changed(self) -> None:
         """What is to be done for a new answer of the upstream before the next request."""
 
     @property
@@ -174,30 +174,42 @@ class Proxy(ABC):
     def metrics(self) -> Metrics:
         """The metrics that the plugin has defined, as they are now."""
 
-    @abstractmethod
+    def client(self, *, tls: Tls | None = None, source: str = "127.0.0.1:50000") -> Client:
+        """A client whose connections come from an IP address and port, and have TLS: it has `get`, `post` and so on.
+
+        `proxy.client(source="10.0.0.9:1234", tls=Tls(subject_peer_certificate="CN=alice")).get("/")` shows in the
+        attributes `source.*` and `connection.*`, in a real Envoy too (there not for TCP: raises ClientsNotSupported).
+        Raises ValueError for what is no address.
+        """
+        return _ConnectedClient(self, Downstream(parse_address(source), tls))
+
     def send(self, request: Request) -> Exchange:
         """Send a request through the plugin, and the upstream's answer back; see `request`."""
+        return self._send(request, DIRECT)
+
+    def open(self, method: str, path: str, *, headers: HeadersInput | None = None, end_stream: bool = False) -> Stream:
+        """Begin a request, to be driven step by step: its headers go through the plugin now."""
+        return self._open(outgoing_request(method, path, headers=headers), DIRECT, end_stream=end_stream)
+
+    def connect(self) -> Connection:
+        """Open a TCP connection through a plugin for TCP (`protocol="tcp"`): on_new_connection runs now."""
+        return self._connect(DIRECT)
 
     @abstractmethod
-    def connect(self) -> Connection:
-        """Open a TCP connection through a plugin for TCP (`protocol="tcp"`): on_new_connection runs now.
+    def _send(self, request: Request, downstream: Downstream) -> Exchange:
+        """Send a request over a connection of its own."""
 
-        Raises WrongProtocol when the plugin is one for HTTP.
-        """
+    @abstractmethod
+    def _open(self, request: Request, downstream: Downstream, *, end_stream: bool) -> Stream:
+        """Begin a request over a connection of its own."""
+
+    @abstractmethod
+    def _connect(self, downstream: Downstream) -> Connection:
+        """Open a TCP connection."""
 
     @abstractmethod
     def close(self) -> None:
         """End the plugin."""
-
-    def open(self, method: str, path: str, *, headers: HeadersInput | None = None, end_stream: bool = False) -> Stream:
-        """Begin a request, to be driven step by step: its headers go through the plugin now.
-
-        Raises StepwiseNotSupported where the host cannot do that (a real Envoy).
-        """
-        raise StepwiseNotSupported(
-            f"{type(self).__name__} cannot be driven step by step; limit the test to the embedded proxy with "
-            "@pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
-        )
 
     def call_back_foreign_function(self, function_id: int, arguments: bytes = b"") -> None:
         """Call the plugin back as a foreign function of a proxy's own could: on_foreign_function runs now.
@@ -208,73 +220,6 @@ class Proxy(ABC):
             f"{type(self).__name__}: no foreign function of Envoy's calls a plugin back; limit the test to the "
             "embedded proxy with @pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
         )
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        headers: HeadersInput | None = None,
-        body: BodyInput = b"",
-        trailers: HeadersInput | None = None,
-    ) -> Exchange:
-        """Send a request and wait for its end.
-
-        A body in one piece has a content-length, a list is sent chunk by chunk. `host` among the headers is the
-        authority. Raises ValueError for what HTTP/1.1 cannot say, StreamStalled when the filter pauses for good,
-        HostMisuse for what breaks a real proxy, HostcallNotSupported, WrongProtocol, and what the upstream function
-        raises.
-        """
-        return self.send(outgoing_request(method, path, headers=headers, body=body, trailers=trailers))
-
-    def get(self, path: str = "/", *, headers: HeadersInput | None = None) -> Exchange:
-        """Send a GET."""
-        return self.request("GET", path, headers=headers)
-
-    def head(self, path: str = "/", *, headers: HeadersInput | None = None) -> Exchange:
-        """Send a HEAD."""
-        return self.request("HEAD", path, headers=headers)
-
-    def options(self, path: str = "/", *, headers: HeadersInput | None = None) -> Exchange:
-        """Send an OPTIONS."""
-        return self.request("OPTIONS", path, headers=headers)
-
-    def delete(self, path: str = "/", *, headers: HeadersInput | None = None) -> Exchange:
-        """Send a DELETE."""
-        return self.request("DELETE", path, headers=headers)
-
-    def post(
-        self,
-        path: str = "/",
-        *,
-        headers: HeadersInput | None = None,
-        body: BodyInput = b"",
-        trailers: HeadersInput | None = None,
-    ) -> Exchange:
-        """Send a POST."""
-        return self.request("POST", path, headers=headers, body=body, trailers=trailers)
-
-    def put(
-        self,
-        path: str = "/",
-        *,
-        headers: HeadersInput | None = None,
-        body: BodyInput = b"",
-        trailers: HeadersInput | None = None,
-    ) -> Exchange:
-        """Send a PUT."""
-        return self.request("PUT", path, headers=headers, body=body, trailers=trailers)
-
-    def patch(
-        self,
-        path: str = "/",
-        *,
-        headers: HeadersInput | None = None,
-        body: BodyInput = b"",
-        trailers: HeadersInput | None = None,
-    ) -> Exchange:
-        """Send a PATCH."""
-        return self.request("PATCH", path, headers=headers, body=body, trailers=trailers)
 
     def __enter__(self) -> Self:
         return self
@@ -291,130 +236,28 @@ class Proxy(ABC):
         return check_answer("the function of the upstream", self._upstream(request))
 
 
-class Stream(ABC):
-    """A request that a test drives step by step. Each step returns when the plugin has dealt with it."""
+class _ConnectedClient(Client):
+    """A client of a proxy's."""
 
-    @abstractmethod
-    def send_body(self, chunk: bytes | str, *, end_stream: bool = False) -> None:
-        """Send a chunk of the request's body."""
+    def __init__(self, proxy: Proxy, downstream: Downstream) -> None:
+        self._proxy = proxy
+        self._downstream = downstream
 
-    @abstractmethod
-    def send_trailers(self, trailers: HeadersInput) -> None:
-        """Send the request's trailers, which end it."""
+    def send(self, request: Request) -> Exchange:
+        """Send a request."""
+        return self._proxy._send(request, self._downstream)
 
-    @abstractmethod
-    def send_metadata(self, metadata: HeadersInput) -> None:
-        """Send a frame of HTTP/2 metadata: on_request_metadata gets the number of its names.
+    def open(self, method: str, path: str, *, headers: HeadersInput | None = None, end_stream: bool = False) -> Stream:
+        """Begin a request."""
+        outgoing = outgoing_request(method, path, headers=headers)
+        return self._proxy._open(outgoing, self._downstream, end_stream=end_stream)
 
-        It waits while the filter has stopped everything. As in Envoy, an empty one goes unnoticed, and what comes after
-        the request's end is dropped.
-        """
-
-    @abstractmethod
-    def respond(self, answer: Answer) -> None:
-        """Let the upstream answer: a whole response at once, or Delay, NoAnswer, Reset, Partial.
-
-        Raises ValueError when the upstream has no request yet.
-        """
-
-    @abstractmethod
-    def respond_headers(self, status: int, headers: HeadersInput | None = None, *, end_stream: bool = False) -> None:
-        """Begin an answer from the upstream."""
-
-    @abstractmethod
-    def respond_body(self, chunk: bytes | str, *, end_stream: bool = False) -> None:
-        """Send a chunk of the upstream's body."""
-
-    @abstractmethod
-    def respond_trailers(self, trailers: HeadersInput) -> None:
-        """Send the upstream's trailers, which end its answer."""
-
-    @abstractmethod
-    def respond_metadata(self, metadata: HeadersInput) -> None:
-        """Send a frame of HTTP/2 metadata from the upstream: on_response_metadata gets the number of its names.
-
-        It may come before the answer's headers; the filter sees it after them. Raises ValueError when the upstream has
-        no request yet.
-        """
-
-    @abstractmethod
-    def abort(self) -> None:
-        """Go away, as a client does that loses patience."""
-
-    @property
-    @abstractmethod
-    def request_paused(self) -> bool:
-        """Whether the plugin holds the request back."""
-
-    @property
-    @abstractmethod
-    def response_paused(self) -> bool:
-        """Whether the plugin holds the response back."""
-
-    @property
-    @abstractmethod
-    def upstream_request(self) -> Request | None:
-        """The request as far as the upstream has it; None before its headers have passed."""
-
-    @property
-    @abstractmethod
-    def response(self) -> Response | None:
-        """The response as far as the client has it; None before its headers have passed."""
-
-    @property
-    @abstractmethod
-    def ended(self) -> bool:
-        """Whether the stream is over."""
-
-    @property
-    @abstractmethod
-    def exchange(self) -> Exchange:
-        """What has become of the request so far."""
-
-
-def outgoing_request(
-    method: str,
-    path: str,
-    *,
-    headers: HeadersInput | None = None,
-    body: BodyInput = b"",
-    trailers: HeadersInput | None = None,
-) -> Request:
-    """A request as a client sends it; `host` among the headers becomes the authority.
-
-    Raises ValueError for what HTTP/1.1 cannot say.
-    """
-    given = Headers(headers)
-    _check_request_line(method, path)
-    _check_names([*given.raw, *Headers(trailers).raw])
-    request = Request(
-        method,
-        path,
-        headers=given.without("host"),
-        body=body,
-        trailers=trailers,
-        authority=str(given.get("host", _DEFAULT_AUTHORITY)),
-    )
-    check_framing("request", request)
-    return request
+    def connect(self) -> Connection:
+        """Open a TCP connection."""
+        return self._proxy._connect(self._downstream)
 
 
 def _words(condition: Callable[[], object]) -> str:
     code = getattr(condition, "__code__", None)
     name = getattr(condition, "__name__", repr(condition))
     return name if code is None else f"{name} ({Path(code.co_filename).name}:{code.co_firstlineno})"
-
-
-def _check_request_line(method: str, path: str) -> None:
-    if not method.isascii() or not method.replace("-", "").isalnum():
-        raise ValueError(f"not a method: {method!r}")
-    if not (path.startswith("/") or path == "*") or not path.isascii() or not path.isprintable() or " " in path:
-        raise ValueError(f"not a path: {path!r}; it begins with '/' and has all but printable ASCII escaped")
-    if "#" in path:
-        raise ValueError(f"a path goes out without its fragment: {path!r}; Envoy answers 400")
-
-
-def _check_names(pairs: Sequence[tuple[bytes, bytes]]) -> None:
-    for name, _ in pairs:
-        if name.startswith(b":"):
-            raise ValueError(f"{name.decode('latin-1')!r} is no header of its own: give method, path or host")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pywasm_filter.testing.clock import nanoseconds
 from pywasm_filter.testing.connection import Connection, TcpUpstream, answer_of
+from pywasm_filter.testing.downstream import DIRECT, Downstream
 from pywasm_filter.testing.embedded.lifecycle import Plugin
 from pywasm_filter.testing.embedded.network import NetworkStream
 from pywasm_filter.testing.errors import StreamStalled
@@ -15,12 +16,17 @@ class EmbeddedConnection(Connection):
     """Each step raises what the test must see: an unsupported hostcall, what the upstream's function raises."""
 
     def __init__(
-        self, plugin: Plugin, connection_id: int, upstream: TcpUpstream | None, settle: Callable[[], None]
+        self,
+        plugin: Plugin,
+        connection_id: int,
+        upstream: TcpUpstream | None,
+        settle: Callable[[], None],
+        downstream: Downstream = DIRECT,
     ) -> None:
         """`settle` ends a step: what is due happens, and the upstreams of all connections answer."""
         self._plugin = plugin
         self._settle = settle
-        self._stream = NetworkStream(plugin.vm, plugin.root, connection_id)
+        self._stream = NetworkStream(plugin.vm, plugin.root, connection_id, downstream)
         self._upstream = upstream
         self._answered = 0
         self._client_ended = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pywasm_filter.sdk.abi import PeerType
+from pywasm_filter.testing.downstream import DIRECT, Downstream
 from pywasm_filter.testing.embedded.buffers import BodyBuffer
 from pywasm_filter.testing.embedded.contexts import RootContext
 from pywasm_filter.testing.embedded.header_map import RequestHeaderMap
@@ -75,9 +76,11 @@ class Inlet:
 class NetworkStream:
     """One TCP connection of a client, and the one to the upstream that belongs to it."""
 
-    def __init__(self, vm: VirtualMachine, root: RootContext, connection_id: int) -> None:
+    def __init__(
+        self, vm: VirtualMachine, root: RootContext, connection_id: int, downstream: Downstream = DIRECT
+    ) -> None:
         self.vm = vm
-        self.info = StreamInfo(connection_id, vm.events.now_ns(), RequestHeaderMap(), is_http=False)
+        self.info = StreamInfo(connection_id, vm.events.now_ns(), RequestHeaderMap(), downstream, is_http=False)
         self.context = None if vm.failed and vm.settings.fail_open else NetworkContext(vm, root, self)
         self.client = Peer()
         self.upstream = Peer()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from pywasm_filter.sdk.abi import Status
+from pywasm_filter.testing.downstream import address_text
 from pywasm_filter.testing.embedded.attribute_values import (
     LOCALITY,
     NODE,
@@ -24,11 +25,11 @@ from pywasm_filter.testing.embedded.attribute_values import (
     from_json,
     metadata,
 )
+from pywasm_filter.testing.embedded.client_attributes import CONNECTION, SOURCE, Getter
 from pywasm_filter.testing.embedded.contexts import Context, StreamContext
 from pywasm_filter.testing.embedded.header_map import HeaderMap
 from pywasm_filter.testing.embedded.local_reply import grpc_status_of
 from pywasm_filter.testing.embedded.stream_info import (
-    CLIENT_ADDRESS,
     LISTENER_ADDRESS,
     UPSTREAM_ADDRESS,
     UPSTREAM_LOCAL_ADDRESS,
@@ -39,8 +40,6 @@ from pywasm_filter.testing.settings import AttributeValue, PluginSettings
 _MAX_SIGNED = (1 << 63) - 1
 _MAX_DIGITS = 40  # leading zeros among them; Python refuses to read thousands
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-Getter = Callable[[View], Value | None]
 
 
 def get_property(context: Context, path: bytes) -> tuple[Status, bytes]:
@@ -232,10 +231,6 @@ def _decimal(text: bytes | None) -> int | None:
     return int(text) if int(text) <= _MAX_SIGNED else None
 
 
-def _address(address: tuple[str, int]) -> str:
-    return f"{address[0]}:{address[1]}"
-
-
 def _request_header(name: bytes) -> Getter:
     def get(view: View) -> Value | None:
         value = None if view.request_headers is None else view.request_headers.get(name)
@@ -318,25 +313,18 @@ _GROUPS: dict[str, dict[str, Getter]] = {
             None if view.info.backend_latency is None else Duration(view.info.backend_latency)
         ),
     },
-    "connection": {
-        "id": lambda view: Unsigned(view.info.connection_id),
-        "mtls": lambda view: False,
-        "requested_server_name": lambda view: "",
-    },
-    "source": {
-        "address": lambda view: _address(CLIENT_ADDRESS),
-        "port": lambda view: CLIENT_ADDRESS[1],
-    },
+    "connection": CONNECTION,
+    "source": SOURCE,
     "destination": {
-        "address": lambda view: _address(LISTENER_ADDRESS),
+        "address": lambda view: address_text(LISTENER_ADDRESS),
         "port": lambda view: LISTENER_ADDRESS[1],
     },
     "upstream": {
-        "address": _upstream_host(_address(UPSTREAM_ADDRESS)),
+        "address": _upstream_host(address_text(UPSTREAM_ADDRESS)),
         "port": _upstream_host(UPSTREAM_ADDRESS[1]),
         "num_endpoints": lambda view: Unsigned(1) if _routed(view) else None,
         "locality": _upstream_host(Message(LOCALITY, {})),
-        "local_address": lambda view: _address(UPSTREAM_LOCAL_ADDRESS) if view.info.upstream_connected else None,
+        "local_address": lambda view: address_text(UPSTREAM_LOCAL_ADDRESS) if view.info.upstream_connected else None,
         "transport_failure_reason": lambda view: (
             view.info.transport_failure_reason if view.info.upstream_attempts or not view.info.is_http else None
         ),

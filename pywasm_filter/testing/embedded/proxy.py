@@ -9,6 +9,7 @@ from typing import NoReturn
 from pywasm_filter.testing.answers import Refuse
 from pywasm_filter.testing.clock import Clock, nanoseconds
 from pywasm_filter.testing.clusters import Answer, Clusters
+from pywasm_filter.testing.downstream import DIRECT, Downstream
 from pywasm_filter.testing.embedded.connection import EmbeddedConnection
 from pywasm_filter.testing.embedded.events import EventQueue, VirtualClock
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
@@ -26,9 +27,10 @@ from pywasm_filter.testing.grpc import GrpcServices
 from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.messages import Headers, HeadersInput, LogLine, Request, Response, chunks_of
 from pywasm_filter.testing.metrics import Metrics
-from pywasm_filter.testing.proxy import Proxy, Stream, outgoing_request
+from pywasm_filter.testing.proxy import Proxy
 from pywasm_filter.testing.recorder import Recorder
 from pywasm_filter.testing.settings import PluginSettings
+from pywasm_filter.testing.stepwise import Stream
 from pywasm_filter.testing.trace import Trace
 from pywasm_filter.testing.wire import framing, has_no_body, response_framing
 
@@ -128,11 +130,9 @@ class EmbeddedProxy(Proxy):
         """The metrics of all VMs."""
         return self._plugin.metric_values.snapshot()
 
-    def send(self, request: Request) -> Exchange:
-        """Send a request and wait for its end."""
-        self._require("http", "a request")
+    def _send(self, request: Request, downstream: Downstream) -> Exchange:
         deadline = self._events.now_ns() + self._timeout_ns
-        stream = EmbeddedStream(self._plugin, _request_map(request), next(self._connection_ids))
+        stream = self._stream(request, downstream)
         stream.upstream_refuses = isinstance(self.upstream, Refuse)
         stream.send_all(request)
         while not stream.ended and stream.complete_upstream_request is None:
@@ -145,20 +145,22 @@ class EmbeddedProxy(Proxy):
                 stream.stall()
         return stream.exchange
 
-    def open(
-        self, method: str, path: str, *, headers: HeadersInput | None = None, end_stream: bool = False
-    ) -> EmbeddedStream:
-        """Begin a request, to be driven step by step."""
-        self._require("http", "a request")
-        request = outgoing_request(method, path, headers=headers)
-        stream = EmbeddedStream(self._plugin, _request_map(request), next(self._connection_ids))
+    def _open(self, request: Request, downstream: Downstream, *, end_stream: bool) -> EmbeddedStream:
+        stream = self._stream(request, downstream)
         stream.begin(end_stream=end_stream)
         return stream
 
-    def connect(self) -> EmbeddedConnection:
-        """Open a TCP connection."""
+    def _stream(self, request: Request, downstream: Downstream) -> EmbeddedStream:
+        self._require("http", "a request")
+        headers = _request_map(request, downstream)
+        seen = downstream.of_request(headers.joined(b"x-forwarded-for"))
+        return EmbeddedStream(self._plugin, headers, next(self._connection_ids), seen)
+
+    def _connect(self, downstream: Downstream) -> EmbeddedConnection:
         self._require("tcp", "a connection")
-        connection = EmbeddedConnection(self._plugin, next(self._connection_ids), self.tcp_upstream, self._settle)
+        connection = EmbeddedConnection(
+            self._plugin, next(self._connection_ids), self.tcp_upstream, self._settle, downstream
+        )
         self._connections.append(connection)
         connection.accept()
         return connection
@@ -210,12 +212,14 @@ class EmbeddedProxy(Proxy):
 class EmbeddedStream(Stream):
     """A stream of the embedded proxy. Each step raises what the test must see: an unsupported hostcall, a misuse."""
 
-    def __init__(self, plugin: Plugin, headers: RequestHeaderMap, connection_id: int) -> None:
+    def __init__(
+        self, plugin: Plugin, headers: RequestHeaderMap, connection_id: int, downstream: Downstream = DIRECT
+    ) -> None:
         self._plugin = plugin
         self._log = plugin.log
         self._first_line = len(plugin.log.lines)
         self._first_crossing = plugin.recorder.next_number
-        self._stream = HttpStream(plugin.vm, plugin.root, headers, connection_id)
+        self._stream = HttpStream(plugin.vm, plugin.root, headers, connection_id, downstream)
 
     @property
     def upstream_refuses(self) -> bool:
@@ -397,14 +401,15 @@ def _element_count(metadata: HeadersInput) -> int:
     return len({name for name, _ in Headers(metadata).raw})
 
 
-def _request_map(request: Request) -> RequestHeaderMap:
+def _request_map(request: Request, downstream: Downstream) -> RequestHeaderMap:
     """The headers as the first filter of Envoy sees them."""
+    scheme = "https" if downstream.tls else "http"
     forwarded = request.headers.get("x-forwarded-proto")
     pseudo = [
         (b":authority", request.authority),
         (b":path", request.path),
         (b":method", request.method),
-        (b":scheme", forwarded if forwarded in ("http", "https") else request.scheme),
+        (b":scheme", forwarded if forwarded in ("http", "https") else scheme),
     ]
     own = framing(request.headers, request.chunks, trailers=bool(request.trailers))
     given = [*request.headers.raw, *([] if own is None else [own])]
@@ -413,5 +418,5 @@ def _request_map(request: Request) -> RequestHeaderMap:
         if name.lower() not in _DROPPED_AT_THE_EDGE:
             headers.add(name, value)
     if headers.get(b"x-forwarded-proto") is None:
-        headers.add(b"x-forwarded-proto", b"http")
+        headers.add(b"x-forwarded-proto", scheme.encode())
     return headers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pywasm_filter.sdk.abi import FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus
+from pywasm_filter.testing.downstream import DIRECT, Downstream
 from pywasm_filter.testing.embedded.buffers import BodyBuffer
 from pywasm_filter.testing.embedded.contexts import HttpContext, RootContext
 from pywasm_filter.testing.embedded.endpoints import Client, Router
@@ -26,10 +27,17 @@ class HttpStream:
     filter is seen in `upstream_request` and `response`. A dead VM fails the stream, or lets it pass with `fail_open`.
     """
 
-    def __init__(self, vm: VirtualMachine, root: RootContext, headers: RequestHeaderMap, connection_id: int) -> None:
+    def __init__(
+        self,
+        vm: VirtualMachine,
+        root: RootContext,
+        headers: RequestHeaderMap,
+        connection_id: int,
+        downstream: Downstream = DIRECT,
+    ) -> None:
         settings = vm.settings
         self.vm = vm
-        self.info = StreamInfo(connection_id, vm.events.now_ns(), headers)
+        self.info = StreamInfo(connection_id, vm.events.now_ns(), headers, downstream)
         self.info.route = find_route(settings.routes, self.info)
         self.was_reset = False
         self.context = None if vm.failed and settings.fail_open else HttpContext(vm, root, self)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pywasm_filter.testing.downstream import DIRECT, Downstream
 from pywasm_filter.testing.embedded.filter_state import FilterState
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
 from pywasm_filter.testing.embedded.response_flags import NO_FLAGS, ResponseFlag
 from pywasm_filter.testing.settings import Route
 
-CLIENT_ADDRESS = ("127.0.0.1", 50000)
 LISTENER_ADDRESS = ("127.0.0.1", 10000)
 UPSTREAM_ADDRESS = ("127.0.0.1", 18080)
 UPSTREAM_LOCAL_ADDRESS = ("127.0.0.1", 50001)
@@ -25,6 +25,7 @@ class StreamInfo:
     connection_id: int
     start_time: int
     request_headers: RequestHeaderMap
+    downstream: Downstream = DIRECT
     response_headers: ResponseHeaderMap | None = None
     response_trailers: HeaderMap | None = None
     response_code: int | None = None

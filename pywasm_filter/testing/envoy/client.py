@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import h11
@@ -57,6 +57,17 @@ class ClientResponse:
         return b"".join(self.body_chunks)
 
 
+Connect = Callable[[tuple[str, int], float], socket.socket]
+"""Opens a connection to an address, within so many seconds."""
+
+
+def plain_connection(address: tuple[str, int], timeout: float) -> socket.socket:
+    """Connect without TLS."""
+    sock = socket.create_connection(address, timeout=timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
 def request(
     address: tuple[str, int],
     method: str = "GET",
@@ -67,13 +78,14 @@ def request(
     *,
     timeout: float = 30.0,
     chunk_delay: float = CHUNK_DELAY,
+    connect: Connect = plain_connection,
 ) -> ClientResponse:
     """Send one request over a connection of its own and return the final response; 1xx responses are dropped.
 
     Headers go out in their order with duplicates and raw values (the codec writes `host` first); `host` is added when
     missing, and so is the framing of the body: one chunk with content-length, several or trailers as HTTP chunks, each
     written alone, `chunk_delay` seconds apart. Sending ends early when the proxy has answered by then. `timeout` is
-    for the exchange as a whole, in seconds.
+    for the exchange as a whole, in seconds. `connect` opens the connection.
 
     Raises TimeoutError, ConnectionClosedError, MalformedResponseError, OSError when nobody listens, and ValueError
     for a request that HTTP/1.1 cannot say.
@@ -81,8 +93,7 @@ def request(
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
     pieces = _request_frames(connection, address, method, path, headers, body_chunks, trailers)
     deadline = time.monotonic() + timeout
-    with socket.create_connection(address, timeout=timeout) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connect(address, timeout) as sock:
         exchange = _Exchange(sock, connection, deadline)
         try:
             exchange.send(pieces, chunk_delay)

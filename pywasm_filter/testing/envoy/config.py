@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from pywasm_filter.testing.settings import Route
 
-JSON = dict[str, object]
+JSON = dict[str, Any]
 
 LISTENER = "ingress"
 ECHO_LISTENER = "echo"
+CLIENT_LISTENER = "clients"
 UPSTREAM_CLUSTER = "upstream"
 STAT_PREFIX = "ingress"
 
@@ -30,6 +31,15 @@ class FailurePolicy(StrEnum):
     FAIL_CLOSED = "FAIL_CLOSED"
     FAIL_OPEN = "FAIL_OPEN"
     FAIL_RELOAD = "FAIL_RELOAD"
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Envoy's own certificate with its key, and the authority whose clients it trusts, in PEM."""
+
+    own: str
+    own_key: str
+    authority: str
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,11 @@ class EnvoySettings:
     VM of the filter."""
     capabilities: Sequence[str] | None = None
     """The hostcalls, callbacks and WASI functions that the module may use; None for all."""
+    client_listener: bool = False
+    """Whether there is a second listener for the same HTTP plugin. Its connections begin with a PROXY header that says
+    where they come from, and may have TLS."""
+    certificates: Certificates | None = None
+    """What that listener needs for TLS."""
     wasm_log_level: str = "info"
     """The least level of the plugin's log messages: trace, debug, info, warning, error or critical."""
 
@@ -115,6 +130,8 @@ def bootstrap(settings: EnvoySettings) -> JSON:
     listeners = [_listener(settings)]
     if settings.protocol == "tcp":
         listeners.append(_echo_listener())
+    elif settings.client_listener:
+        listeners.append(_client_listener(settings))
     config: JSON = {
         "admin": {"address": _loopback(0)},
         "stats_config": {
@@ -148,6 +165,33 @@ def _listener(settings: EnvoySettings) -> JSON:
     if settings.buffer_limit_bytes is not None:
         listener["per_connection_buffer_limit_bytes"] = settings.buffer_limit_bytes
     return listener
+
+
+def _client_listener(settings: EnvoySettings) -> JSON:
+    listener = _listener(settings)
+    [plain] = listener["filter_chains"]
+    chains = [plain]
+    if settings.certificates is not None:
+        secured = {"filter_chain_match": {"transport_protocol": "tls"}, **_tls(settings.certificates)}
+        chains.append({**plain, **secured})
+    inspectors = [
+        _filter("proxy_protocol", "filters.listener.proxy_protocol.v3.ProxyProtocol", {}),
+        _filter("tls_inspector", "filters.listener.tls_inspector.v3.TlsInspector", {}),
+    ]
+    return {**listener, "name": CLIENT_LISTENER, "filter_chains": chains, "listener_filters": inspectors}
+
+
+def _tls(certificates: Certificates) -> JSON:
+    own = {
+        "certificate_chain": {"inline_string": certificates.own},
+        "private_key": {"inline_string": certificates.own_key},
+    }
+    trusted = {"trusted_ca": {"inline_string": certificates.authority}}
+    fields: JSON = {
+        "require_client_certificate": False,  # asks for it all the same
+        "common_tls_context": {"tls_certificates": [own], "validation_context": trusted},
+    }
+    return {"transport_socket": _filter("tls", "transport_sockets.tls.v3.DownstreamTlsContext", fields)}
 
 
 def _echo_listener() -> JSON:

@@ -17,7 +17,7 @@ from typing import Self
 
 from pywasm_filter.testing.envoy.admin import Admin
 from pywasm_filter.testing.envoy.binary import find_envoy
-from pywasm_filter.testing.envoy.config import ECHO_LISTENER, LISTENER, EnvoySettings, bootstrap_json
+from pywasm_filter.testing.envoy.config import CLIENT_LISTENER, ECHO_LISTENER, LISTENER, EnvoySettings, bootstrap_json
 from pywasm_filter.testing.envoy.errors import EnvoyStartError
 from pywasm_filter.testing.envoy.log import LOG_FORMAT, LogFile, LogLine, WasmLogLine, evidence, parse_wasm_line
 
@@ -65,6 +65,11 @@ class EnvoyProcess:
     def address(self) -> tuple[str, int]:
         """Host and port of the listener."""
         return self._address
+
+    @property
+    def client_address(self) -> tuple[str, int]:
+        """Host and port of the listener whose connections begin with a PROXY header; there only if it is asked for."""
+        return self._client_address
 
     @property
     def echo_address(self) -> tuple[str, int]:
@@ -135,6 +140,8 @@ class EnvoyProcess:
         self._address = self._admin.listener_address(LISTENER)
         if self.settings.protocol == "tcp":
             self._echo_address = self._admin.listener_address(ECHO_LISTENER)
+        elif self.settings.client_listener:
+            self._client_address = self._admin.listener_address(CLIENT_LISTENER)
 
     def _arguments(self, configuration: Path, admin_address: Path) -> list[str]:
         return [

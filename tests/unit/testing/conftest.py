@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+# pytester forgets what a run has imported, and cryptography cannot be imported a second time in one process.
+import pywasm_filter.testing.certificates  # noqa: F401
+
 # By them pytest knows a CI server, where it shortens nothing in its summary.
 _OF_CI_SERVERS = ("CI", "BUILD_NUMBER")
 

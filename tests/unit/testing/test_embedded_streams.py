@@ -12,6 +12,7 @@ from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.testing import (
     ContentLengthMismatch,
     EmbeddedProxy,
+    EmbeddedStream,
     Headers,
     HostcallNotSupported,
     HostMisuse,
@@ -964,6 +965,7 @@ def test_a_source_that_was_blocked_goes_on_when_the_filter_does() -> None:
     stream.send_trailers(Headers({"t": "1"}))
     assert stream.upstream_request is None
     assert stream.request_paused
+    assert isinstance(stream, EmbeddedStream)
     stream._stream.continue_request()
     assert stream.upstream_request is not None
     assert stream.upstream_request.body == b""
