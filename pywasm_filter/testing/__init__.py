@@ -52,6 +52,7 @@ from pywasm_filter.testing.grpc import (
 )
 from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
+from pywasm_filter.testing.plugin import Plugin
 from pywasm_filter.testing.proxy import Proxy
 from pywasm_filter.testing.settings import AttributeValue, PluginSettings, Route
 from pywasm_filter.testing.stepwise import Stream
@@ -97,6 +98,7 @@ __all__ = [
     "Metrics",
     "NoAnswer",
     "Partial",
+    "Plugin",
     "PluginConfigurationError",
     "PluginSettings",
     "ProfileNotSupported",

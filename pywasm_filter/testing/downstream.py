@@ -45,10 +45,16 @@ class Tls:
 
 @dataclass(frozen=True)
 class Downstream:
-    """A client's connection: its source, and TLS or none."""
+    """A client's connection: its source, TLS or none, and the worker that takes it (the next in turn if None)."""
 
     source: Address = _CLIENT_ADDRESS
     tls: Tls | None = None
+    worker: int | None = None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it comes from the same machine, without TLS."""
+        return self.source == _CLIENT_ADDRESS and self.tls is None
 
     def of_request(self, forwarded_for: bytes | None) -> Downstream:
         """As Envoy sees it for a request: from where x-forwarded-for says last, if that is an address."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +13,14 @@ from pywasm_filter.sdk.abi import LogLevel
 from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
 from pywasm_filter.testing.clock import NANOSECONDS, Clock, WallClock
 from pywasm_filter.testing.clusters import Answer, ClusterAnswer, Clusters, Partial
-from pywasm_filter.testing.downstream import DIRECT, Downstream
+from pywasm_filter.testing.downstream import Downstream
 from pywasm_filter.testing.envoy import (
+    BuiltPlugin,
     ClientResponse,
     ConnectionClosedError,
     EnvoyProcess,
     EnvoySettings,
     EnvoyStartError,
-    FailurePolicy,
     HangUp,
     MalformedResponseError,
     RecordedRequest,
@@ -28,6 +28,7 @@ from pywasm_filter.testing.envoy import (
     Upstream,
     UpstreamResponse,
     WasmLogLine,
+    WorkerChoice,
     request,
 )
 from pywasm_filter.testing.envoy.client import plain_connection
@@ -84,13 +85,14 @@ class RunningEnvoy:
     next when they share it.
     """
 
-    def __init__(self, module: Path, settings: PluginSettings) -> None:
+    def __init__(self, modules: Sequence[Path], settings: PluginSettings) -> None:
+        """`modules` has one for each plugin of the settings' chain."""
         if settings.attributes:
             raise AttributesNotSupported(
                 "the setting `attributes` is for the embedded proxy: a real Envoy has its own. Limit the test with "
                 "@pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
             )
-        self.module = module
+        self.modules = tuple(modules)
         self.settings = settings
         self.grpc_servers: dict[str, GrpcServer] = {}
         self._cleanup = contextlib.ExitStack()
@@ -117,13 +119,14 @@ class RunningEnvoy:
             self.bench = cleanup.enter_context(TcpBench())
             if self.settings.protocol == "tcp":
                 ports[UPSTREAM_CLUSTER] = self.bench.upstream_port
-            self.process = EnvoyProcess(_envoy_settings(self.module, self.settings, ports, service_ports, grpc_ports))
+            self.process = EnvoyProcess(_envoy_settings(self.modules, self.settings, ports, service_ports, grpc_ports))
             try:
                 cleanup.enter_context(self.process)
             except EnvoyStartError as error:
                 raise PluginConfigurationError(str(error), _own_lines(self.process.wasm_log_lines())) from error
             if self.settings.protocol == "tcp":
                 self.bench.attach(self.process.address, self.process.echo_address)
+            self.workers = cleanup.enter_context(WorkerChoice(self.process))
             self.start_up_lines = len(self.process.log_lines())
             self.start_up_metrics = self.metrics()
             self._cleanup = cleanup.pop_all()
@@ -192,6 +195,7 @@ class EnvoyProxy(Proxy):
             server.service = self.grpc[cluster]
         self._metrics_before = envoy.metrics()
         self._first_line = len(envoy.process.log_lines())
+        self._turn = 0
         self._clock = _CheckedClock(self._raise_server_errors)
 
     @property
@@ -250,7 +254,8 @@ class EnvoyProxy(Proxy):
         first_line = len(self._envoy.process.log_lines())
         upstreams = self._envoy.upstreams
         earlier = {name: len(upstream.requests) for name, upstream in upstreams.items()}
-        response, reset = self._roundtrip(request, downstream)
+        with self._worker(downstream):
+            response, reset = self._roundtrip(request, downstream)
         self._raise_server_errors()
         complete = [
             (name, entry)
@@ -274,7 +279,7 @@ class EnvoyProxy(Proxy):
 
     def _connect(self, downstream: Downstream) -> EnvoyConnection:
         self._require("tcp", "a connection")
-        if downstream is not DIRECT:
+        if not downstream.is_direct:
             raise ClientsNotSupported(f"a real Envoy has no such clients for TCP plugins; {_EMBEDDED_ONLY}")
         return EnvoyConnection(self._envoy.bench, self.tcp_upstream)
 
@@ -295,6 +300,21 @@ class EnvoyProxy(Proxy):
         if self._envoy.settings.protocol != protocol:
             raise WrongProtocol(asked, protocol)
 
+    def _worker(self, downstream: Downstream) -> contextlib.AbstractContextManager[None]:
+        """Have that worker take the next connection, or the one whose turn it is."""
+        workers = self._envoy.settings.concurrency
+        number = downstream.worker
+        if workers == 1 or (number is None and not downstream.is_direct):
+            return contextlib.nullcontext()
+        if not downstream.is_direct:
+            raise ClientsNotSupported(
+                "a client with a source or TLS of its own cannot choose a worker of a real Envoy's: give one of them, "
+                f"or {_EMBEDDED_ONLY}"
+            )
+        if number is None:
+            number, self._turn = self._turn, (self._turn + 1) % workers
+        return self._envoy.workers.worker(number)
+
     def _roundtrip(self, outgoing: Request, downstream: Downstream) -> tuple[Response | None, bool]:
         """The response, if any came, and whether the stream was reset."""
         process = self._envoy.process
@@ -302,14 +322,14 @@ class EnvoyProxy(Proxy):
         try:
             return _response(
                 request(
-                    process.address if downstream is DIRECT else process.client_address,
+                    process.address if downstream.is_direct else process.client_address,
                     outgoing.method,
                     outgoing.path,
                     [host, *outgoing.headers.raw],
                     outgoing.chunks,
                     outgoing.trailers.raw,
                     timeout=self._timeout,
-                    connect=plain_connection if downstream is DIRECT else ClientConnector(downstream),
+                    connect=plain_connection if downstream.is_direct else ClientConnector(downstream),
                 )
             ), False
         except ConnectionClosedError as closed:
@@ -412,15 +432,19 @@ def _grpc_server(cluster: str) -> GrpcServer:
 
 
 def _envoy_settings(
-    module: Path,
+    modules: Sequence[Path],
     settings: PluginSettings,
     upstream_ports: Mapping[str, int],
     clusters: Mapping[str, int],
     grpc_clusters: Mapping[str, int],
 ) -> EnvoySettings:
     routed = dict(upstream_ports)
+    first, *further = (BuiltPlugin(*built) for built in zip(modules, settings.chain, strict=True))
+    plugin = first.plugin
     return EnvoySettings(
-        module=module,
+        module=first.module,
+        further_plugins=further,
+        concurrency=settings.concurrency,
         protocol=settings.protocol,
         upstream_port=routed.pop(UPSTREAM_CLUSTER),
         routed_clusters=routed,
@@ -430,16 +454,16 @@ def _envoy_settings(
         clusters=clusters,
         grpc_clusters=grpc_clusters,
         background_roots=settings.background_roots,
-        root_id=settings.root_id,
-        plugin_name=settings.plugin_name,
-        vm_id=settings.vm_id,
-        configuration=settings.configuration,
-        vm_configuration=settings.vm_configuration,
-        environment=settings.environment,
+        root_id=plugin.root_id,
+        plugin_name=plugin.plugin_name,
+        vm_id=plugin.vm_id,
+        configuration=plugin.configuration_bytes,
+        vm_configuration=plugin.vm_configuration_bytes,
+        environment=plugin.environment,
         buffer_limit_bytes=settings.buffer_limit_bytes,
-        allow_on_headers_stop_iteration=settings.allow_on_headers_stop_iteration,
-        failure_policy=FailurePolicy.FAIL_OPEN if settings.fail_open else FailurePolicy.FAIL_CLOSED,
-        capabilities=settings.capabilities,
+        allow_on_headers_stop_iteration=plugin.allow_on_headers_stop_iteration,
+        failure_policy=plugin.failure_policy,
+        capabilities=plugin.capabilities,
         client_listener=True,
         certificates=server_certificates(),
         wasm_log_level=_NAMES[settings.log_level],

@@ -174,14 +174,20 @@ class Proxy(Client):
     def metrics(self) -> Metrics:
         """The metrics that the plugin has defined, as they are now."""
 
-    def client(self, *, tls: Tls | None = None, source: str = "127.0.0.1:50000") -> Client:
+    def client(self, *, tls: Tls | None = None, source: str = "127.0.0.1:50000", worker: int | None = None) -> Client:
         """A client whose connections come from an IP address and port, and have TLS: it has `get`, `post` and so on.
+
+        `worker` is the one that takes its connections, of those that the setting `concurrency` says there are, from 0
+        on. Other clients, and the proxy itself, have theirs taken by the workers in turn.
 
         `proxy.client(source="10.0.0.9:1234", tls=Tls(subject_peer_certificate="CN=alice")).get("/")` shows in the
         attributes `source.*` and `connection.*`, in a real Envoy too (there not for TCP: raises ClientsNotSupported).
-        Raises ValueError for what is no address.
+        Raises ValueError for what is no address, and for a worker that is not there.
         """
-        return _ConnectedClient(self, Downstream(parse_address(source), tls))
+        workers = self.settings.concurrency
+        if worker is not None and not 0 <= worker < workers:
+            raise ValueError(f"there is no worker {worker!r}: concurrency is {workers}, so they are 0 to {workers - 1}")
+        return _ConnectedClient(self, Downstream(parse_address(source), tls, worker))
 
     def send(self, request: Request) -> Exchange:
         """Send a request through the plugin, and the upstream's answer back; see `request`."""

@@ -6,7 +6,8 @@ for a proxy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,7 +168,10 @@ def make_proxy(request: pytest.FixtureRequest, pywasm_host: str, _pywasm_session
         is_strict = _is_strict(node, merged.pop("strict", None))
         named = merged.pop("filter", None)
         settings = _settings(merged)
-        proxy = _make(_pywasm_session, pywasm_host, find_filter(node, named), settings)
+        filters = [
+            find_filter(node, named if plugin.filter is None else os.fspath(plugin.filter)) for plugin in settings.chain
+        ]
+        proxy = _make(_pywasm_session, pywasm_host, filters, settings)
         made.append(proxy)
         if is_strict:
             strict.append(proxy)
@@ -204,14 +208,14 @@ def _settings(arguments: Mapping[str, Any]) -> PluginSettings:
         fail(str(error))
 
 
-def _make(session: ProxySession, host: str, filter_path: Path, settings: PluginSettings) -> Proxy:
+def _make(session: ProxySession, host: str, filters: Sequence[Path], settings: PluginSettings) -> Proxy:
     from pywasm_compiler.errors import CompileError
 
     from pywasm_filter.testing.errors import AttributesNotSupported, ProfileNotSupported
     from pywasm_filter.testing.session import HostNotInstalled
 
     try:
-        return session.proxy(host, filter_path, settings)
+        return session.proxy(host, filters, settings)
     except (CompileError, HostNotInstalled, AttributesNotSupported) as error:
         fail(str(error))
     except ProfileNotSupported as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -17,15 +17,10 @@ from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.guests.inprocess import PASSING, InProcessGuest
 from pywasm_filter.testing.host_check import check_filter, check_module
 from pywasm_filter.testing.marker import unknown_argument
+from pywasm_filter.testing.plugin import Plugin, encode_configuration
 from pywasm_filter.testing.proxy import Proxy
 from pywasm_filter.testing.recent import Recent
-from pywasm_filter.testing.settings import (
-    PluginSettings,
-    background_roots,
-    capability_names,
-    cluster_names,
-    encode_configuration,
-)
+from pywasm_filter.testing.settings import PluginSettings, background_roots, capability_names, cluster_names
 
 if TYPE_CHECKING:
     from pywasm_filter.testing.envoy_proxy import RunningEnvoy
@@ -63,22 +58,41 @@ class ProxySession:
         for envoy in self._envoys:
             envoy.close()
 
-    def proxy(self, host: str, filter_path: Path, settings: PluginSettings) -> Proxy:
-        """A proxy on a host: inprocess, wasmtime or envoy.
+    def proxy(self, host: str, filters: Sequence[Path], settings: PluginSettings) -> Proxy:
+        """A proxy on a host: inprocess, wasmtime or envoy. `filters` has one for each plugin of the settings' chain.
 
-        Raises CompileError when the filter cannot be imported or built, HostNotInstalled, PluginConfigurationError
-        when it refuses to start, GuestLoadError for a module that is none, HostRefusesFilter for one that the host of
+        Raises CompileError when a filter cannot be imported or built, HostNotInstalled, PluginConfigurationError
+        when one refuses to start, GuestLoadError for a module that is none, HostRefusesFilter for one that the host of
         the settings does not load, ProfileNotSupported for a real Envoy that is to be another host.
         """
         match host:
             case "inprocess":
-                check_filter(filter_path, settings)
-                return EmbeddedProxy(lambda hostcalls: InProcessGuest(filter_path, hostcalls, self._passing), settings)
+                return EmbeddedProxy(self._guests(filters, settings, self._in_process), settings)
             case "wasmtime":
-                return EmbeddedProxy(self._wasmtime_factory(filter_path, settings), settings)
+                return EmbeddedProxy(self._guests(filters, settings, self._under_wasmtime), settings)
             case "envoy":
-                return self._envoy_proxy(filter_path, settings)
+                return self._envoy_proxy(filters, settings)
         raise ValueError(f"no such host: {host!r}")
+
+    def _guests(
+        self,
+        filters: Sequence[Path],
+        settings: PluginSettings,
+        make: Callable[[Path, Plugin, PluginSettings], GuestFactory],
+    ) -> list[GuestFactory]:
+        """What makes the guests of each plugin: the same for plugins that can share a VM."""
+        made: dict[tuple[object, ...], GuestFactory] = {}
+        guests = []
+        for path, plugin in zip(filters, settings.chain, strict=True):
+            key = (path, *sorted(plugin.environment.items()))
+            if key not in made:
+                made[key] = make(path, plugin, settings)
+            guests.append(made[key])
+        return guests
+
+    def _in_process(self, filter_path: Path, _plugin: Plugin, settings: PluginSettings) -> GuestFactory:
+        check_filter(filter_path, settings)
+        return lambda hostcalls: InProcessGuest(filter_path, hostcalls, self._passing)
 
     def _built(self, filter_path: Path) -> Path:
         """The module of a filter, built once a session. A .wasm file is a module already."""
@@ -94,19 +108,19 @@ class ProxySession:
             module = self._modules[filter_path] = cached_build(filter_path)
         return module
 
-    def _wasmtime_factory(self, filter_path: Path, settings: PluginSettings) -> GuestFactory:
+    def _under_wasmtime(self, filter_path: Path, plugin: Plugin, settings: PluginSettings) -> GuestFactory:
         try:
             from pywasm_filter.testing.guests.limits import Limits
             from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
         except ImportError as error:
             raise HostNotInstalled("the host wasmtime needs the package wasmtime: pip install wasmtime") from error
-        key = (self._built(filter_path), tuple(settings.environment.items()))
-        module = self._compiled.get(key, lambda: WasmtimeModule.read(key[0], environment=settings.environment))
+        key = (self._built(filter_path), tuple(plugin.environment.items()))
+        module = self._compiled.get(key, lambda: WasmtimeModule.read(key[0], environment=plugin.environment))
         check_module(key[0], filter_path, settings)
         limits = Limits.of(settings)
-        return lambda hostcalls: module.instantiate(hostcalls, limits, settings.capabilities)
+        return lambda hostcalls: module.instantiate(hostcalls, limits, plugin.capabilities)
 
-    def _envoy_proxy(self, filter_path: Path, settings: PluginSettings) -> Proxy:
+    def _envoy_proxy(self, filters: Sequence[Path], settings: PluginSettings) -> Proxy:
         if settings.host_profile != "envoy":
             raise ProfileNotSupported(
                 f"a real Envoy is what it is, and not {settings.host_profile}: the setting host_profile is for the "
@@ -119,17 +133,17 @@ class ProxySession:
         from pywasm_filter.testing.envoy import EnvoyNotFoundError
         from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 
-        module = self._built(filter_path)
+        modules = tuple(self._built(path) for path in filters)
         try:
-            return EnvoyProxy(self._running_envoy(module, settings))
+            return EnvoyProxy(self._running_envoy(modules, settings))
         except EnvoyNotFoundError as error:
             raise HostNotInstalled(str(error)) from error
 
-    def _running_envoy(self, module: Path, settings: PluginSettings) -> RunningEnvoy:
+    def _running_envoy(self, modules: tuple[Path, ...], settings: PluginSettings) -> RunningEnvoy:
         """One that runs already, or a new one; those that were used last are kept."""
         from pywasm_filter.testing.envoy_proxy import RunningEnvoy
 
-        same = [envoy for envoy in self._envoys if (envoy.module, envoy.settings) == (module, settings)]
+        same = [envoy for envoy in self._envoys if (envoy.modules, envoy.settings) == (modules, settings)]
         for envoy in same:
             self._envoys.remove(envoy)
             if envoy.usable:
@@ -138,7 +152,7 @@ class ProxySession:
             envoy.close()
         while len(self._envoys) >= _KEPT_ENVOYS:
             self._envoys.pop(0).close()
-        envoy = RunningEnvoy(module, settings)
+        envoy = RunningEnvoy(modules, settings)
         envoy.start()
         self._envoys.append(envoy)
         return envoy

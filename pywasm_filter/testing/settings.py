@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Literal
 
 from pywasm_filter.sdk.abi import LogLevel
 from pywasm_filter.testing.clock import nanoseconds
+from pywasm_filter.testing.plugin import Configuration, FailurePolicy, Plugin, encode_configuration
 from pywasm_filter.testing.recorder import KEPT_CROSSINGS
 from pywasm_filter.testing.setting_types import check_types
-
-Configuration = bytes | str | Mapping[str, Any]
-"""A plugin's or a VM's configuration: bytes as they are, text as UTF-8, a mapping as JSON."""
 
 AttributeValue = str | bytes | bool | int | float | datetime | timedelta | Mapping[str, Any]
 """What an attribute may be set to; metadata is a mapping from a filter's name to its fields."""
@@ -28,6 +24,7 @@ ENVOY_MEMORY_LIMIT = 1 << 30
 """The most memory that Envoy gives to a VM."""
 _LONGEST_CALLBACK = 86_400.0
 _NODE_FIELDS = ("id", "cluster", "metadata", "locality")
+_OF_ONE_PLUGIN = tuple(entry.name for entry in fields(Plugin) if entry.name != "filter")
 _METADATA_OWNERS = ("listener", "virtual_host", "route", "cluster", "host")
 
 
@@ -70,8 +67,14 @@ class PluginSettings:
     """What the plugin filters: HTTP requests (`HttpContext`), or TCP connections (`StreamContext`)."""
     allow_on_headers_stop_iteration: bool = False
     """Whether PAUSE from a headers callback lets the body callbacks go on; without it Envoy stops everything."""
-    fail_open: bool = False
-    """Whether streams pass the filter once its VM has trapped; the stream that trapped fails in any case."""
+    failure_policy: str = FailurePolicy.FAIL_CLOSED
+    """`fail_closed`, `fail_open` or `fail_reload`: what becomes of new streams once the VM has trapped."""
+    plugins: Sequence[Plugin] = ()
+    """All plugins of a proxy with several, in the order in which a request meets them; what is said above of the one
+    plugin is said in them then."""
+    concurrency: int = 1
+    """Worker threads, each with VMs of its own. Connections go to them in turn, unless a `proxy.client(worker=...)`
+    makes them."""
     buffer_limit_bytes: int = _ENVOY_BUFFER_LIMIT
     """How much body a filter can hold back."""
     routes: Sequence[Route] = ()
@@ -109,6 +112,10 @@ class PluginSettings:
         check_types(self)
         if self.protocol not in ("http", "tcp"):
             raise ValueError(f"protocol is 'http' or 'tcp', not {self.protocol!r}")
+        if self.concurrency < 1:
+            raise ValueError(f"concurrency is the number of worker threads, at least 1, not {self.concurrency}")
+        if self.protocol == "tcp" and self.concurrency > 1:
+            raise ValueError("protocol='tcp' has one worker, whatever a real Envoy has")
         if self.trace_length < 1:
             raise ValueError(f"trace_length is at least 1, not {self.trace_length}")
         if not 0 < self.callback_timeout <= _LONGEST_CALLBACK:
@@ -116,15 +123,39 @@ class PluginSettings:
         if not 0 < self.memory_limit_bytes <= ENVOY_MEMORY_LIMIT:
             raise ValueError(f"memory_limit_bytes is at most {ENVOY_MEMORY_LIMIT}, not {self.memory_limit_bytes!r}")
         _check_profile(self)
-        if self.capabilities is not None:
-            _check_capabilities(self.capabilities)
         _check_names("node", self.node, _NODE_FIELDS)
         _check_names("metadata", self.metadata, _METADATA_OWNERS)
         if not all(isinstance(route, Route) for route in self.routes):
             raise TypeError(f"routes is a list of Route(...), not {self.routes!r}")
+        self._check_plugins()
         callees = {*self.clusters, *self.grpc_clusters}
         if taken := sorted({route.cluster for route in self.routes} & callees):
             raise ValueError(f"a cluster answers callouts or gets the routed requests, not both: {', '.join(taken)}")
+
+    @property
+    def chain(self) -> tuple[Plugin, ...]:
+        """The plugins that streams meet, in order."""
+        return tuple(self.plugins) or (Plugin(**{name: getattr(self, name) for name in _OF_ONE_PLUGIN}),)
+
+    @property
+    def background(self) -> tuple[Plugin, ...]:
+        """The plugins without streams of their own, of the module of the first in the chain."""
+        first = self.chain[0]
+        return tuple(replace(first, root_id=root_id, configuration=it) for root_id, it in self.background_roots.items())
+
+    def _check_plugins(self) -> None:
+        if not self.plugins:
+            _ = self.chain  # checks what is said of the one
+            return
+        for plugin in self.plugins:
+            if not isinstance(plugin, Plugin):
+                raise TypeError(f"plugins is a list of Plugin(...), not of {type(plugin).__name__}")
+        default = Plugin()
+        said_twice = [name for name in _OF_ONE_PLUGIN if getattr(self, name) != getattr(default, name)]
+        if said_twice:
+            raise ValueError(f"plugins says all of each plugin: give {', '.join(said_twice)} in its Plugin(...)")
+        if self.protocol == "tcp" and len(self.plugins) > 1:
+            raise ValueError("protocol='tcp' has one plugin: the embedded proxy has no chain of several for TCP")
 
 
 def _check_profile(settings: PluginSettings) -> None:
@@ -135,41 +166,17 @@ def _check_profile(settings: PluginSettings) -> None:
     host = find_host(settings.host_profile)
     if settings.protocol == "tcp" and "proxy_on_new_connection" in host.never_called:
         raise ValueError(f"{host.name} has no plugins for TCP connections")
-    if set_in_vain := [name for name in host.rules.settings_lacking if getattr(settings, name)]:
+    if set_in_vain := [
+        name
+        for name in host.rules.settings_lacking
+        if any(getattr(said, name, None) for said in (settings, *settings.chain))
+    ]:
         raise ValueError(f"{host.name} has no setting {', '.join(set_in_vain)}")
-
-
-def _check_capabilities(names: Sequence[str]) -> None:
-    import proxy_wasm_abi  # with the first restriction
-
-    abi = proxy_wasm_abi.load()
-    known = {
-        *(hostcall.name for hostcall in abi.hostcalls),
-        *(callback.name for callback in abi.callbacks),
-        *abi.wasi_served,
-    }
-    for name in names:
-        if name not in known:
-            alike = get_close_matches(name, known, 1)
-            meant = f"; {alike[0]!r}?" if alike else ""
-            raise ValueError(f"no such capability: {name!r}{meant} They are names of the ABI and of WASI functions")
 
 
 def _check_names(setting: str, given: Mapping[str, object], known: tuple[str, ...]) -> None:
     if unknown := [name for name in given if name not in known]:
         raise ValueError(f"{setting} has {', '.join(known)}, not {', '.join(map(repr, unknown))}")
-
-
-def encode_configuration(configuration: Configuration) -> bytes:
-    """The bytes that the plugin reads. Raises TypeError for anything but bytes, text and mappings."""
-    match configuration:
-        case bytes():
-            return configuration
-        case str():
-            return configuration.encode("utf-8")
-        case Mapping():
-            return json.dumps(configuration).encode("utf-8")
-    raise TypeError(f"a configuration is bytes, str or a dict, not {type(configuration).__name__}")
 
 
 def cluster_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class Hosts:
             envoy.close()
         while len(self._envoys) >= _KEPT_ENVOYS:
             self._envoys.pop(0).close()
-        envoy = RunningEnvoy(self.module, settings)
+        envoy = RunningEnvoy([self.module], settings)
         envoy.start()
         self._envoys.append(envoy)
         return envoy

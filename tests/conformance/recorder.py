@@ -442,7 +442,7 @@ def _exchange(proxy: Proxy, request: dict[str, Any]) -> object:
 
 @contextmanager
 def real_envoy(module: Path, settings: PluginSettings) -> Iterator[RunningEnvoy]:
-    envoy = RunningEnvoy(module, settings)
+    envoy = RunningEnvoy([module], settings)
     envoy.start()
     try:
         yield envoy
@@ -463,13 +463,12 @@ def on_both(scenario: Scenario, directory: Path) -> tuple[Outcome, Outcome]:
     module = directory / "recorder.wasm"
     module.write_bytes(scenario.module())
     with EmbeddedProxy(WasmtimeModule(module.read_bytes()).instantiate, settings) as embedded:
-        # Two VMs are started, the canary and the worker's.
-        mine = run(embedded, scenario, vms=2)
+        # Three VMs are started: the canary, the main thread's and the worker's.
+        mine = run(embedded, scenario, vms=3)
     for _ in range(_ATTEMPTS):
         with real_envoy(module, settings) as envoy:
             # Where the embedded proxy sees that nothing more can come, waiting long for Envoy shows no more.
             proxy = EnvoyProxy(envoy, timeout=0.7 if "stalled" in mine.ends else 10.0)
-            # The main thread has a VM as well.
             theirs = run(proxy, scenario, vms=3, least=len(mine.logs))
         if mine == theirs:
             break

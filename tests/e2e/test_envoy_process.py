@@ -18,7 +18,6 @@ from pywasm_filter.testing.envoy import (
     EnvoyProcess,
     EnvoySettings,
     EnvoyStartError,
-    FailurePolicy,
     Header,
     LogLine,
     Upstream,
@@ -26,6 +25,7 @@ from pywasm_filter.testing.envoy import (
     WasmLogLine,
     request,
 )
+from pywasm_filter.testing.plugin import FailurePolicy
 
 # Scratch space at 0, texts from 16 on, and from 1024 on what Envoy asks for.
 MODULE = """

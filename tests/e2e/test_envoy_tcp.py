@@ -48,7 +48,7 @@ def test_an_envoy_without_an_upstream_echoes() -> None:
 
 def test_a_filter_in_an_endless_loop(endless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pywasm_filter.testing.envoy.process._STOP_TIMEOUT", 0.2)
-    envoy = RunningEnvoy(endless, PluginSettings(protocol="tcp"))
+    envoy = RunningEnvoy([endless], PluginSettings(protocol="tcp"))
     envoy.start()
     try:
         envoy.bench._echo.settimeout(0.5)

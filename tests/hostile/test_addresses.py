@@ -68,7 +68,7 @@ def test_each_status_is_one_of_the_table(embedded: dict[str, str]) -> None:
 def in_envoy(code: bytes, directory: Path) -> Exchange:
     file = directory / "hostile.wasm"
     file.write_bytes(code)
-    envoy = RunningEnvoy(file, SETTINGS)
+    envoy = RunningEnvoy([file], SETTINGS)
     envoy.start()
     try:
         return EnvoyProxy(envoy).get("/")

@@ -51,7 +51,7 @@ def test_the_limit_is_for_each_call_anew() -> None:
 
 def test_a_filter_that_may_fail_does_not_hide_it() -> None:
     module = endless("proxy_on_request_headers")
-    settings = PluginSettings(fail_open=True)
+    settings = PluginSettings(failure_policy="fail_open")
     with EmbeddedProxy(lambda host: module.instantiate(host, SHORT), settings) as proxy:
         with pytest.raises(CallbackTimeout, match="proxy_on_request_headers was still running"):
             proxy.get("/")

@@ -43,7 +43,7 @@ def test_the_embedded_proxy_says_so(direction: str, name: bytes, value: bytes) -
 def test_envoy_sends_them(direction: str, name: bytes, value: bytes, tmp_path: Path) -> None:
     file = tmp_path / "filter.wasm"
     file.write_bytes(adding(direction, name, value))
-    envoy = RunningEnvoy(file, PluginSettings())
+    envoy = RunningEnvoy([file], PluginSettings())
     envoy.start()
     try:
         proxy = EnvoyProxy(envoy)

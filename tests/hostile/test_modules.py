@@ -72,7 +72,7 @@ def verdict(told: str) -> str | None:
 def test_envoy_agrees(hostile: Hostile, tmp_path: Path) -> None:
     file = tmp_path / "hostile.wasm"
     file.write_bytes(hostile.code)
-    envoy = RunningEnvoy(file, PluginSettings())
+    envoy = RunningEnvoy([file], PluginSettings())
     try:
         envoy.start()
         told = f"answers {EnvoyProxy(envoy).post('/', body=b'body').response.status}"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pywasm_filter.testing.clock import nanoseconds
 from pywasm_filter.testing.connection import Connection, TcpUpstream, answer_of
-from pywasm_filter.testing.downstream import DIRECT, Downstream
-from pywasm_filter.testing.embedded.lifecycle import Plugin
+from pywasm_filter.testing.downstream import Downstream
+from pywasm_filter.testing.embedded.lifecycle import Plugins
 from pywasm_filter.testing.embedded.network import NetworkStream
 from pywasm_filter.testing.errors import StreamStalled
 
@@ -17,16 +17,17 @@ class EmbeddedConnection(Connection):
 
     def __init__(
         self,
-        plugin: Plugin,
+        plugins: Plugins,
         connection_id: int,
         upstream: TcpUpstream | None,
         settle: Callable[[], None],
-        downstream: Downstream = DIRECT,
+        downstream: Downstream,
     ) -> None:
         """`settle` ends a step: what is due happens, and the upstreams of all connections answer."""
-        self._plugin = plugin
+        self._events = plugins.events
         self._settle = settle
-        self._stream = NetworkStream(plugin.vm, plugin.root, connection_id, downstream)
+        handle = next(iter(plugins.stream_handles(downstream.worker)), None)
+        self._stream = NetworkStream(handle, plugins.settings, plugins.events, connection_id, downstream)
         self._upstream = upstream
         self._answered = 0
         self._client_ended = False
@@ -117,7 +118,7 @@ class EmbeddedConnection(Connection):
 
     def wait_until(self, condition: Callable[[], bool], *, timeout: float = 10.0) -> None:
         """Let virtual time pass until a condition holds."""
-        events = self._plugin.events
+        events = self._events
         deadline = events.now_ns() + nanoseconds(timeout)
         while not condition():
             if not events.advance_to_next(deadline):

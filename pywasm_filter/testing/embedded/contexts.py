@@ -30,6 +30,7 @@ from pywasm_filter.testing.embedded.stream_info import StreamInfo, View
 from pywasm_filter.testing.embedded.timers import Ticker
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import HostMisuse
+from pywasm_filter.testing.plugin import Plugin
 
 StatusT = TypeVar("StatusT", FilterHeadersStatus, FilterDataStatus, FilterTrailersStatus, FilterMetadataStatus)
 
@@ -39,13 +40,18 @@ _BROKEN_CONNECTION = 11
 # After these Envoy keeps a pointer to the last piece of a request's body, which is gone.
 _NOT_KEPT = (FilterDataStatus.STOP_ITERATION_AND_WATERMARK, FilterDataStatus.STOP_ITERATION_NO_BUFFER)
 
+_ON_LOG = "proxy_on_log"
+
 _NO_BUFFER = ConstantBuffer(b"")
 
 
 class StreamControl(Protocol):
     """What a stream's context can do with its stream."""
 
-    info: StreamInfo
+    @property
+    def info(self) -> StreamInfo:
+        """What is known of the stream."""
+        ...
 
     def continue_request(self) -> None:
         """Resume the request."""
@@ -121,7 +127,7 @@ class Context:
         """A buffer. Those of the streams and of gRPC are there at any time, if only empty."""
         match buffer_type:
             case BufferType.VM_CONFIGURATION:
-                return ConstantBuffer(self.vm.settings.vm_configuration)
+                return ConstantBuffer(self.vm.plugin.vm_configuration_bytes)
             case BufferType.PLUGIN_CONFIGURATION:
                 return None
             case BufferType.HTTP_CALL_RESPONSE_BODY:
@@ -164,9 +170,9 @@ class Context:
 class RootContext(Context):
     """A plugin's context: the callouts, ticks and queues of its streams are its own."""
 
-    def __init__(self, vm: VirtualMachine, root_id: str, configuration: bytes) -> None:
+    def __init__(self, vm: VirtualMachine, plugin: Plugin) -> None:
         super().__init__(vm, vm.allocate_context_id())
-        self.root_id = root_id
+        self.plugin = plugin
         self.done_pending = False
         self.deleted = False
         self.ticker = Ticker(vm.events, self._on_tick)
@@ -181,7 +187,7 @@ class RootContext(Context):
         """The answer that is being reported."""
         self.call_status: tuple[int, bytes] = (0, b"")
         """Status of the callout that is being reported; of a failed one the code stays."""
-        self._configuration = configuration
+        self._configuration = plugin.configuration_bytes
         self._configuring = False
         self._foreign_arguments = b""
 
@@ -232,7 +238,7 @@ class RootContext(Context):
         """on_context_create and on_vm_start; false if the plugin refuses."""
         self._notify("proxy_on_context_create", 0)
         self.created = True
-        return self._notify("proxy_on_vm_start", len(self.vm.settings.vm_configuration)) != 0
+        return self._notify("proxy_on_vm_start", len(self.vm.plugin.vm_configuration_bytes)) != 0
 
     def configure(self) -> bool:
         """on_configure; false if the plugin refuses."""
@@ -358,6 +364,7 @@ class HttpContext(StreamContext):
         self._holding_request = False
         self._holding_response = False
         self._request_body_freed = False
+        self._ending: list[str] = []
         self.results: dict[str, int] = {}
         """What each callback of the stream returned last, before any mapping: by name, without "proxy_"."""
 
@@ -365,9 +372,7 @@ class HttpContext(StreamContext):
 
     def on_request_headers(self, headers: HeaderMap, end_stream: bool) -> FilterHeadersStatus:
         """Create the context, then on_request_headers."""
-        if not self.vm.failed:
-            self._notify("proxy_on_context_create", self.root.context_id)
-            self.created = True
+        self._create()
         self._request_headers, self._end_of_stream = headers, end_stream
         status = self._headers("proxy_on_request_headers", headers, end_stream)
         if status is FilterHeadersStatus.CONTINUE:
@@ -435,12 +440,29 @@ class HttpContext(StreamContext):
         if self.created and not self._failed:
             self._metadata("proxy_on_response_metadata", num_elements)
 
-    def end(self) -> None:
-        """on_log, on_done, on_delete: Envoy's order, or that of the played host. The context is gone afterwards."""
-        for callback in self.vm.rules.end_of_stream if self.created else ():
-            self._logging = callback == "proxy_on_log"
-            self._notify(callback)
+    def log(self) -> None:
+        """on_log, where the end begins with it; a filter that the stream did not reach is created for it."""
+        self._ending = list(self.vm.rules.end_of_stream)
+        if self._ending[0] == _ON_LOG:
+            self._create()
+            self._end_with(self._ending.pop(0))
+
+    def destroy(self) -> None:
+        """What else ends a stream: on_done and on_delete in Envoy. The context is gone afterwards."""
+        for callback in self._ending:
+            self._end_with(callback)
         del self.vm.contexts[self.context_id]
+
+    def _end_with(self, callback: str) -> None:
+        if self.created:
+            self._logging = callback == _ON_LOG
+            self._notify(callback)
+            self._logging = False
+
+    def _create(self) -> None:
+        if not self.created and not self.vm.failed:
+            self._notify("proxy_on_context_create", self.root.context_id)
+            self.created = True
 
     # --- what hostcalls act on ---
 
@@ -553,7 +575,7 @@ class HttpContext(StreamContext):
     # --- calls ---
 
     def _headers(self, callback: str, headers: HeaderMap, end_stream: bool) -> FilterHeadersStatus:
-        allow = self.vm.settings.allow_on_headers_stop_iteration
+        allow = self.root.plugin.allow_on_headers_stop_iteration
         return self._call(
             callback,
             (len(headers), int(end_stream)),

@@ -107,6 +107,9 @@ class Router:
         self._trailers = list(trailers)
         self._end(True)
 
+    def take_metadata(self, num_elements: int) -> None:
+        """Metadata goes on to the upstream, where nothing shows it."""
+
     def _refresh_route(self) -> None:
         if self._info.route_is_stale:
             self._info.route = find_route(self._routes, self._info)
@@ -186,6 +189,9 @@ class Client:
         self._trailers = list(trailers)
         self._info.response_trailers = trailers
         self._end(True)
+
+    def take_metadata(self, num_elements: int) -> None:
+        """Metadata goes on to the client, where nothing shows it."""
 
     def response(self) -> Response | None:
         """The response so far; None before the headers have passed."""

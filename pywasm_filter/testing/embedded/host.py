@@ -29,6 +29,7 @@ class Host:
         self._vm = vm
         self._foreign = ForeignFunctions(vm)
         self._metrics = metrics
+        self._data = vm.shared.data(vm.plugin.vm_id)
 
     # --- integration ---
 
@@ -37,7 +38,7 @@ class Host:
         if level > LogLevel.CRITICAL:
             return Status.BAD_ARGUMENT
         root = self._vm.context().root_context()
-        root_id = self._vm.settings.root_id if root is None else root.root_id
+        root_id = self._vm.plugin.root_id if root is None else root.plugin.root_id
         self._vm.log.write(LogLevel(level), message, root_id)
         return Status.OK
 
@@ -184,12 +185,12 @@ class Host:
 
     def proxy_get_shared_data(self, key: bytes, /) -> tuple[int, bytes, int]:
         """A shared value and its compare-and-swap number."""
-        entry = self._vm.shared.data.get(key)
+        entry = self._data.get(key)
         return (Status.NOT_FOUND, b"", 0) if entry is None else (Status.OK, *entry)
 
     def proxy_set_shared_data(self, key: bytes, value: bytes, cas: int, /) -> int:
         """Set a shared value."""
-        return self._vm.shared.data.set(key, value, cas)
+        return self._data.set(key, value, cas)
 
     def proxy_define_metric(self, metric_type: int, metric_name: bytes, /) -> tuple[int, int]:
         """Define a metric."""
@@ -229,12 +230,12 @@ class Host:
     def proxy_register_shared_queue(self, queue_name: bytes, /) -> tuple[int, int]:
         """Make a queue, or take one over."""
         vm = self._vm
-        return Status.OK, vm.shared.queues.register(vm.settings.vm_id, queue_name, self._root().on_queue_ready)
+        return Status.OK, vm.shared.queues.register(vm.plugin.vm_id, queue_name, self._root().on_queue_ready)
 
     def proxy_resolve_shared_queue(self, vm_id: bytes, queue_name: bytes, /) -> tuple[int, int]:
         """Find a queue."""
         token = self._vm.shared.queues.resolve(
-            vm_id.decode("utf-8", "surrogateescape") or self._vm.settings.vm_id, queue_name
+            vm_id.decode("utf-8", "surrogateescape") or self._vm.plugin.vm_id, queue_name
         )
         return (Status.NOT_FOUND, 0) if token is None else (Status.OK, token)
 

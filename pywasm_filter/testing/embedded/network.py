@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pywasm_filter.sdk.abi import PeerType
-from pywasm_filter.testing.downstream import DIRECT, Downstream
+from pywasm_filter.testing.downstream import Downstream
 from pywasm_filter.testing.embedded.buffers import BodyBuffer
-from pywasm_filter.testing.embedded.contexts import RootContext
+from pywasm_filter.testing.embedded.events import EventQueue
 from pywasm_filter.testing.embedded.header_map import RequestHeaderMap
 from pywasm_filter.testing.embedded.network_context import NetworkContext
 from pywasm_filter.testing.embedded.stream_info import StreamInfo
-from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
+from pywasm_filter.testing.embedded.threads import PluginHandle
+from pywasm_filter.testing.settings import PluginSettings
 
 _CLUSTER_BUFFER_LIMIT = 1 << 20  # Envoy's default: the plugin's settings are for the client's side
 _SLICE = 1 << 14  # Envoy reads at least so much at once, whatever the limit
@@ -77,15 +78,21 @@ class NetworkStream:
     """One TCP connection of a client, and the one to the upstream that belongs to it."""
 
     def __init__(
-        self, vm: VirtualMachine, root: RootContext, connection_id: int, downstream: Downstream = DIRECT
+        self,
+        handle: PluginHandle | None,
+        settings: PluginSettings,
+        events: EventQueue,
+        connection_id: int,
+        downstream: Downstream,
     ) -> None:
-        self.vm = vm
-        self.info = StreamInfo(connection_id, vm.events.now_ns(), RequestHeaderMap(), downstream, is_http=False)
-        self.context = None if vm.failed and vm.settings.fail_open else NetworkContext(vm, root, self)
+        """Without a handle the connection passes no plugin."""
+        self.info = StreamInfo(connection_id, events.now_ns(), RequestHeaderMap(), downstream, is_http=False)
+        self.context = None if handle is None else NetworkContext(handle.vm, handle.root, self)
+        self._events = events
         self.client = Peer()
         self.upstream = Peer()
         self.open = True
-        self._from_client = Inlet(vm.settings.buffer_limit_bytes)
+        self._from_client = Inlet(settings.buffer_limit_bytes)
         self._from_upstream = Inlet(_CLUSTER_BUFFER_LIMIT)
         self._reset_pending = False
         self._client_told_end = False
@@ -135,7 +142,7 @@ class NetworkStream:
             self._connect()
         self._pass_to_upstream()
         # What waits outside is read when the step is over.
-        self.vm.events.schedule(0, self._read_client)
+        self._events.schedule(0, self._read_client)
 
     def close_by_proxy(self) -> None:
         """Close the connection from here."""
@@ -200,11 +207,11 @@ class NetworkStream:
         if self.context is not None:
             self.context.on_downstream_close(peer)
             # Envoy forgets the context a little later: on_upstream_close may still come.
-            self.vm.events.schedule(0, self._forget)
+            self._events.schedule(0, self._forget)
         self.client.take(b"", True)
         if self.connected:
             self.upstream.take(b"", True)
 
     def _forget(self) -> None:
         if self.context is not None:
-            del self.vm.contexts[self.context.context_id]
+            del self.context.vm.contexts[self.context.context_id]

@@ -40,7 +40,7 @@ class PlayedHost:
         self._vm = vm
         self._profile = vm.profile
         self._rules = vm.rules
-        self._allowed = vm.settings.capabilities
+        self._allowed = vm.plugin.capabilities
         self._created: dict[int, int] = {}
         self._table = proxy_wasm_abi.load().hostcalls
         self.is_plain = self._profile.is_plain_envoy and self._allowed is None
@@ -211,7 +211,7 @@ class _PlayedGuest:
         self._created = created
         self._collecting: set[int] = set()
         self._collected: set[int] = set()
-        allowed = vm.settings.capabilities
+        allowed = vm.plugin.capabilities
         known = guest.exports - self._profile.never_called
         self.exports = known if allowed is None else known & frozenset(allowed)
 

@@ -99,13 +99,9 @@ def find_attribute(context: Context, name: str, *, last: bool) -> Value | None:
 
 
 def _plugin_attributes(context: Context) -> dict[str, str]:
-    settings = context.vm.settings
     root = context.root_context()
-    return {
-        "plugin_name": settings.plugin_name,
-        "plugin_root_id": settings.root_id if root is None else root.root_id,
-        "plugin_vm_id": settings.vm_id,
-    }
+    plugin = context.vm.plugin if root is None else root.plugin
+    return {"plugin_name": plugin.plugin_name, "plugin_root_id": plugin.root_id, "plugin_vm_id": plugin.vm_id}
 
 
 def _node(settings: PluginSettings) -> Message:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn
 
 from pywasm_filter.testing.answers import Refuse
 from pywasm_filter.testing.clock import Clock, nanoseconds
 from pywasm_filter.testing.clusters import Answer, Clusters
-from pywasm_filter.testing.downstream import DIRECT, Downstream
+from pywasm_filter.testing.downstream import Downstream
 from pywasm_filter.testing.embedded.connection import EmbeddedConnection
 from pywasm_filter.testing.embedded.events import EventQueue, VirtualClock
 from pywasm_filter.testing.embedded.header_map import HeaderMap, RequestHeaderMap, ResponseHeaderMap
-from pywasm_filter.testing.embedded.lifecycle import Plugin
+from pywasm_filter.testing.embedded.lifecycle import Plugins
 from pywasm_filter.testing.embedded.log import Log
 from pywasm_filter.testing.embedded.pairs import Pair
 from pywasm_filter.testing.embedded.routing import UPSTREAM_CLUSTER
@@ -67,14 +68,16 @@ class EmbeddedProxy(Proxy):
 
     def __init__(
         self,
-        make_guest: GuestFactory,
+        make_guest: GuestFactory | Sequence[GuestFactory],
         settings: PluginSettings | None = None,
         *,
         start_ns: int | None = None,
         timeout: float = 20.0,
     ) -> None:
-        """Start the plugin.
+        """Start the plugins.
 
+        `make_guest` makes the guests of all plugins, or there is one for each plugin of the settings' chain; plugins
+        of one module have one and the same.
         `start_ns` is what the virtual clock shows then, in nanoseconds since the Unix epoch; the machine's time if
         None. `timeout` is how much virtual time a whole exchange may take, in seconds: then it counts as stalled.
 
@@ -84,11 +87,12 @@ class EmbeddedProxy(Proxy):
         routed = [UPSTREAM_CLUSTER, *(route.cluster for route in settings.routes)]
         clusters = Clusters(settings.clusters, routed=routed, upstream=lambda: self.upstream)
         super().__init__(settings, clusters, GrpcServices(settings.grpc_clusters))
+        make_guests = [make_guest] * len(settings.chain) if callable(make_guest) else make_guest
         self._log = Log(self.settings.log_level)
         self._events = EventQueue(start_ns)
         self._recorder = Recorder(self._events.now_ns, settings.trace_length)
-        self._plugin = Plugin(
-            make_guest, self.settings, self._log, self._events, self._recorder, self.clusters, self.grpc
+        self._plugins = Plugins(
+            make_guests, self.settings, self._log, self._events, self._recorder, self.clusters, self.grpc
         )
         self._timeout_ns = nanoseconds(timeout)
         self._connection_ids = itertools.count(1)
@@ -123,12 +127,12 @@ class EmbeddedProxy(Proxy):
     @property
     def faults(self) -> Faults:
         """The faults of all VMs."""
-        return self._plugin.faults
+        return self._plugins.faults
 
     @property
     def metrics(self) -> Metrics:
         """The metrics of all VMs."""
-        return self._plugin.metric_values.snapshot()
+        return self._plugins.metric_values.snapshot()
 
     def _send(self, request: Request, downstream: Downstream) -> Exchange:
         deadline = self._events.now_ns() + self._timeout_ns
@@ -154,12 +158,12 @@ class EmbeddedProxy(Proxy):
         self._require("http", "a request")
         headers = _request_map(request, downstream)
         seen = downstream.of_request(headers.joined(b"x-forwarded-for"))
-        return EmbeddedStream(self._plugin, headers, next(self._connection_ids), seen)
+        return EmbeddedStream(self._plugins, headers, next(self._connection_ids), seen)
 
     def _connect(self, downstream: Downstream) -> EmbeddedConnection:
         self._require("tcp", "a connection")
         connection = EmbeddedConnection(
-            self._plugin, next(self._connection_ids), self.tcp_upstream, self._settle, downstream
+            self._plugins, next(self._connection_ids), self.tcp_upstream, self._settle, downstream
         )
         self._connections.append(connection)
         connection.accept()
@@ -169,7 +173,7 @@ class EmbeddedProxy(Proxy):
         """Call the plugin back from a foreign function."""
         if not 0 <= function_id < 1 << 32:
             raise ValueError(f"the id of a foreign function is an unsigned 32-bit number, not {function_id}")
-        self._plugin.root.on_foreign_function(function_id, arguments)
+        self._plugins.call_back_foreign_function(function_id, arguments)
         self._settle()
 
     def close(self) -> None:
@@ -178,7 +182,7 @@ class EmbeddedProxy(Proxy):
             self._closed = True
             for connection in self._connections:
                 connection.break_off()
-            self._plugin.shut_down()
+            self._plugins.shut_down()
 
     def _pass_time(self, deadline_ns: int) -> bool:
         if self._wait(deadline_ns):
@@ -198,28 +202,33 @@ class EmbeddedProxy(Proxy):
             self._run_due()
 
     def _run_due(self) -> None:
-        self._plugin.raise_fault()
-        self._plugin.events.run_due()
-        self._plugin.raise_fault()
+        self._plugins.raise_fault()
+        self._plugins.events.run_due()
+        self._plugins.raise_fault()
 
     def _wait(self, deadline_ns: int) -> bool:
         """Let time pass to what happens next; false if nothing does until the deadline."""
         happened = self._events.advance_to_next(deadline_ns)
-        self._plugin.raise_fault()
+        self._plugins.raise_fault()
         return happened
 
 
 class EmbeddedStream(Stream):
     """A stream of the embedded proxy. Each step raises what the test must see: an unsupported hostcall, a misuse."""
 
-    def __init__(
-        self, plugin: Plugin, headers: RequestHeaderMap, connection_id: int, downstream: Downstream = DIRECT
-    ) -> None:
-        self._plugin = plugin
-        self._log = plugin.log
-        self._first_line = len(plugin.log.lines)
-        self._first_crossing = plugin.recorder.next_number
-        self._stream = HttpStream(plugin.vm, plugin.root, headers, connection_id, downstream)
+    def __init__(self, plugins: Plugins, headers: RequestHeaderMap, connection_id: int, downstream: Downstream) -> None:
+        self._plugins = plugins
+        self._log = plugins.log
+        self._first_line = len(plugins.log.lines)
+        self._first_crossing = plugins.recorder.next_number
+        self._stream = HttpStream(
+            plugins.stream_handles(downstream.worker),
+            plugins.settings,
+            plugins.events,
+            headers,
+            connection_id,
+            downstream,
+        )
 
     @property
     def upstream_refuses(self) -> bool:
@@ -268,7 +277,7 @@ class EmbeddedStream(Stream):
     def respond(self, answer: Answer) -> None:
         """Let the upstream do what the answer says."""
         self._require_upstream()
-        play(answer, self, self._plugin.events)
+        play(answer, self, self._plugins.events)
         self._settle()
 
     def take_failure(self, failure: UpstreamFailure) -> None:
@@ -333,12 +342,12 @@ class EmbeddedStream(Stream):
     @property
     def request_paused(self) -> bool:
         """Whether the plugin holds the request back."""
-        return self._stream.request_chain.paused
+        return self._stream.request_chain.paused is not None
 
     @property
     def response_paused(self) -> bool:
         """Whether the plugin holds the response back."""
-        return self._stream.response_chain.paused
+        return self._stream.response_chain.paused is not None
 
     @property
     def upstream_request(self) -> Request | None:
@@ -363,7 +372,7 @@ class EmbeddedStream(Stream):
     @property
     def exchange(self) -> Exchange:
         """What has become of the request so far."""
-        recorder = self._plugin.recorder
+        recorder = self._plugins.recorder
         return Exchange(
             response=self.response,
             upstream_request=self.complete_upstream_request,
@@ -384,9 +393,9 @@ class EmbeddedStream(Stream):
 
     def _settle(self) -> None:
         """End a step: what is due by now happens."""
-        self._plugin.raise_fault()
-        self._plugin.events.run_due()
-        self._plugin.raise_fault()
+        self._plugins.raise_fault()
+        self._plugins.events.run_due()
+        self._plugins.raise_fault()
 
 
 def _trace(recorder: Recorder, since: int, until: int) -> Trace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.testing.clusters import Clusters
@@ -33,9 +33,13 @@ class SharedData:
 
 @dataclass(frozen=True)
 class Shared:
-    """What all VMs of a proxy share."""
+    """What all VMs of a proxy share; data, those with the same vm_id."""
 
-    data: SharedData
     queues: SharedQueues
     clusters: Clusters
     grpc: GrpcServices
+    _data: dict[str, SharedData] = field(default_factory=dict)
+
+    def data(self, vm_id: str) -> SharedData:
+        """The values that VMs of this vm_id share."""
+        return self._data.setdefault(vm_id, SharedData())

@@ -9,6 +9,7 @@ from pywasm_filter.testing.embedded.events import EventQueue
 from pywasm_filter.testing.embedded.log import Log
 from pywasm_filter.testing.embedded.shared import Shared
 from pywasm_filter.testing.guests import GuestTrap
+from pywasm_filter.testing.plugin import Plugin
 from pywasm_filter.testing.settings import PluginSettings
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ class VirtualMachine:
     that this proxy does not offer: it is kept because the guest may well swallow the exception.
     """
 
-    def __init__(self, settings: PluginSettings, log: Log, events: EventQueue, shared: Shared) -> None:
+    def __init__(self, plugin: Plugin, settings: PluginSettings, log: Log, events: EventQueue, shared: Shared) -> None:
+        """`plugin` is the one for which it is made; others may share it."""
         from proxy_wasm_abi import find_host  # with the first VM: all pytest runs load this module
 
+        self.plugin = plugin
         self.settings = settings
         self.profile = find_host(settings.host_profile)
         """The host that is played."""

@@ -21,12 +21,14 @@ from pywasm_filter.testing.envoy.client import (
     MalformedResponseError,
     request,
 )
-from pywasm_filter.testing.envoy.config import EnvoySettings, FailurePolicy, bootstrap, bootstrap_json
+from pywasm_filter.testing.envoy.config import BuiltPlugin, EnvoySettings, bootstrap, bootstrap_json
 from pywasm_filter.testing.envoy.log import LogLine, WasmLogLine
 from pywasm_filter.testing.envoy.process import EnvoyProcess, Memory
 from pywasm_filter.testing.envoy.upstream import Handler, HangUp, RecordedRequest, Silence, Upstream, UpstreamResponse
+from pywasm_filter.testing.envoy.workers import WorkerChoice
 
 __all__ = [
+    "BuiltPlugin",
     "ClientResponse",
     "ConnectionClosedError",
     "EnvoyError",
@@ -34,7 +36,6 @@ __all__ = [
     "EnvoyProcess",
     "EnvoySettings",
     "EnvoyStartError",
-    "FailurePolicy",
     "Handler",
     "HangUp",
     "Header",
@@ -46,6 +47,7 @@ __all__ = [
     "Upstream",
     "UpstreamResponse",
     "WasmLogLine",
+    "WorkerChoice",
     "bootstrap",
     "bootstrap_json",
     "envoy_version",

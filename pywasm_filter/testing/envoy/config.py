@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from pywasm_filter.testing.plugin import FailurePolicy, Plugin
 from pywasm_filter.testing.settings import Route
 
 JSON = dict[str, Any]
@@ -22,15 +22,12 @@ UPSTREAM_CLUSTER = "upstream"
 STAT_PREFIX = "ingress"
 
 
-class FailurePolicy(StrEnum):
-    """What Envoy does with traffic once the plugin's VM has failed (envoy.extensions.wasm.v3.FailurePolicy).
+@dataclass(frozen=True)
+class BuiltPlugin:
+    """A plugin and its module."""
 
-    No policy lets Envoy start with a module that fails to load, to start or to configure.
-    """
-
-    FAIL_CLOSED = "FAIL_CLOSED"
-    FAIL_OPEN = "FAIL_OPEN"
-    FAIL_RELOAD = "FAIL_RELOAD"
+    module: Path
+    plugin: Plugin
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,9 @@ class EnvoySettings:
     """
     allow_on_headers_stop_iteration: bool = False
     """Whether StopIteration from a headers callback lets the body callbacks go on, as the Proxy-Wasm ABI says."""
-    failure_policy: FailurePolicy = FailurePolicy.FAIL_CLOSED
+    failure_policy: str = FailurePolicy.FAIL_CLOSED
+    further_plugins: Sequence[BuiltPlugin] = ()
+    """HTTP filters behind the first, in the order in which a request meets them."""
     clusters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """Further HTTP/1.1 clusters for callouts: name to port on 127.0.0.1."""
     grpc_clusters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
@@ -111,6 +110,23 @@ class EnvoySettings:
         for name in self.clusters.keys() & self.grpc_clusters.keys():
             raise ValueError(f"the cluster {name!r} is declared twice, for HTTP/1.1 and for gRPC")
 
+    @property
+    def plugins(self) -> list[BuiltPlugin]:
+        """All plugins that streams meet, in order; none without a module."""
+        if self.module is None:
+            return []
+        first = Plugin(
+            configuration=self.configuration,
+            vm_configuration=self.vm_configuration,
+            root_id=self.root_id,
+            plugin_name=self.plugin_name,
+            vm_id=self.vm_id,
+            environment=self.environment,
+            allow_on_headers_stop_iteration=self.allow_on_headers_stop_iteration,
+            failure_policy=self.failure_policy,
+        )
+        return [BuiltPlugin(self.module, first), *self.further_plugins]
+
 
 def bootstrap(settings: EnvoySettings) -> JSON:
     """Return the configuration as a JSON object (envoy.config.bootstrap.v3.Bootstrap).
@@ -143,9 +159,11 @@ def bootstrap(settings: EnvoySettings) -> JSON:
     }
     if settings.node:
         config["node"] = dict(settings.node)
-    if settings.module is not None and settings.background_roots:
+    if settings.plugins and settings.background_roots:
+        first = settings.plugins[0]
         config["bootstrap_extensions"] = [
-            _service(settings, settings.module, *root) for root in settings.background_roots.items()
+            _service(replace(first, plugin=replace(first.plugin, root_id=root_id, configuration=configuration)))
+            for root_id, configuration in settings.background_roots.items()
         ]
     return config
 
@@ -158,12 +176,16 @@ def bootstrap_json(settings: EnvoySettings) -> str:
 def _listener(settings: EnvoySettings) -> JSON:
     listener: JSON = {
         "name": LISTENER,
+        "stat_prefix": LISTENER,
         "address": _loopback(0),
         "filter_chains": [{"filters": _http_chain(settings) if settings.protocol == "http" else _tcp_chain(settings)}],
     }
     listener.update(_metadata(settings, "listener"))
     if settings.buffer_limit_bytes is not None:
         listener["per_connection_buffer_limit_bytes"] = settings.buffer_limit_bytes
+    if settings.concurrency > 1:
+        # A connection goes to the first of the workers with the fewest: see workers.py.
+        listener["connection_balance_config"] = {"exact_balance": {}}
     return listener
 
 
@@ -178,7 +200,13 @@ def _client_listener(settings: EnvoySettings) -> JSON:
         _filter("proxy_protocol", "filters.listener.proxy_protocol.v3.ProxyProtocol", {}),
         _filter("tls_inspector", "filters.listener.tls_inspector.v3.TlsInspector", {}),
     ]
-    return {**listener, "name": CLIENT_LISTENER, "filter_chains": chains, "listener_filters": inspectors}
+    return {
+        **listener,
+        "name": CLIENT_LISTENER,
+        "stat_prefix": CLIENT_LISTENER,
+        "filter_chains": chains,
+        "listener_filters": inspectors,
+    }
 
 
 def _tls(certificates: Certificates) -> JSON:
@@ -212,10 +240,8 @@ def _tcp_chain(settings: EnvoySettings) -> list[JSON]:
     else:
         target: JSON = {"stat_prefix": STAT_PREFIX, "cluster": UPSTREAM_CLUSTER}
         last = _filter("tcp_proxy", "filters.network.tcp_proxy.v3.TcpProxy", target)
-    if settings.module is None:
-        return [last]
     return [
-        _filter("wasm", "filters.network.wasm.v3.Wasm", {"config": _stream_plugin(settings, settings.module)}),
+        *(_filter("wasm", "filters.network.wasm.v3.Wasm", {"config": _plugin(built)}) for built in settings.plugins),
         last,
     ]
 
@@ -271,58 +297,54 @@ def _metadata(settings: EnvoySettings, owner: str) -> JSON:
 def _http_filters(settings: EnvoySettings) -> list[JSON]:
     # x-envoy-upstream-service-time and x-envoy-expected-rq-timeout-ms: timing, different each time.
     router = _filter("router", "filters.http.router.v3.Router", {"suppress_envoy_headers": True})
-    if settings.module is None:
-        return [router]
-    return [_filter("wasm", "filters.http.wasm.v3.Wasm", {"config": _stream_plugin(settings, settings.module)}), router]
+    return [
+        *(_filter("wasm", "filters.http.wasm.v3.Wasm", {"config": _plugin(built)}) for built in settings.plugins),
+        router,
+    ]
 
 
 def _filter(name: str, extension: str, fields: JSON) -> JSON:
     return {"name": name, "typed_config": {"@type": _type(extension), **fields}}
 
 
-def _stream_plugin(settings: EnvoySettings, module: Path) -> JSON:
-    return _plugin(settings, module, settings.root_id, settings.configuration)
-
-
-def _service(settings: EnvoySettings, module: Path, root_id: str, configuration: bytes) -> JSON:
+def _service(built: BuiltPlugin) -> JSON:
     """envoy.extensions.wasm.v3.WasmService; not a singleton, which would run in the main thread alone."""
     return {
         "name": "envoy.bootstrap.wasm",
-        "typed_config": {
-            "@type": _type("wasm.v3.WasmService"),
-            "config": _plugin(settings, module, root_id, configuration),
-        },
+        "typed_config": {"@type": _type("wasm.v3.WasmService"), "config": _plugin(built)},
     }
 
 
-def _plugin(settings: EnvoySettings, module: Path, root_id: str, configuration: bytes) -> JSON:
+def _plugin(built: BuiltPlugin) -> JSON:
     """envoy.extensions.wasm.v3.PluginConfig."""
+    said = built.plugin
     plugin: JSON = {
-        "name": settings.plugin_name,
-        "root_id": root_id,
-        "vm_config": _vm(settings, module),
-        "failure_policy": settings.failure_policy.value,
-        "allow_on_headers_stop_iteration": settings.allow_on_headers_stop_iteration,
+        "name": said.plugin_name,
+        "root_id": said.root_id,
+        "vm_config": _vm(built),
+        "failure_policy": str(said.failure_policy),
+        "allow_on_headers_stop_iteration": said.allow_on_headers_stop_iteration,
     }
-    if settings.capabilities is not None:
-        allowed: JSON = {name: {} for name in settings.capabilities}
+    if said.capabilities is not None:
+        allowed: JSON = {name: {} for name in said.capabilities}
         plugin["capability_restriction_config"] = {"allowed_capabilities": allowed}
-    if configuration:
-        plugin["configuration"] = _bytes_value(configuration)
+    if said.configuration_bytes:
+        plugin["configuration"] = _bytes_value(said.configuration_bytes)
     return plugin
 
 
-def _vm(settings: EnvoySettings, module: Path) -> JSON:
+def _vm(built: BuiltPlugin) -> JSON:
     """envoy.extensions.wasm.v3.VmConfig."""
+    said = built.plugin
     vm: JSON = {
-        "vm_id": settings.vm_id,
+        "vm_id": said.vm_id,
         "runtime": "envoy.wasm.runtime.v8",
-        "code": {"local": {"filename": str(module.resolve())}},
+        "code": {"local": {"filename": str(built.module.resolve())}},
     }
-    if settings.vm_configuration:
-        vm["configuration"] = _bytes_value(settings.vm_configuration)
-    if settings.environment:
-        vm["environment_variables"] = {"key_values": dict(settings.environment)}
+    if said.vm_configuration_bytes:
+        vm["configuration"] = _bytes_value(said.vm_configuration_bytes)
+    if said.environment:
+        vm["environment_variables"] = {"key_values": dict(said.environment)}
     return vm
 
 

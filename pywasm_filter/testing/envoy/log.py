@@ -65,8 +65,11 @@ def parse_wasm_line(line: LogLine, settings: EnvoySettings) -> WasmLogLine | Non
     """
     if line.component != "wasm":
         return None
-    identity = (settings.root_id, settings.vm_id)
-    prefixes = [((settings.plugin_name, *identity), settings.root_id), (identity, settings.root_id)]
+    said = [built.plugin for built in settings.plugins]
+    prefixes: list[tuple[tuple[str, ...], str]] = [
+        ((plugin.plugin_name, plugin.root_id, plugin.vm_id), plugin.root_id) for plugin in said
+    ]
+    prefixes += [((plugin.root_id, plugin.vm_id), plugin.root_id) for plugin in said]
     prefixes += [((root_id, settings.vm_id), root_id) for root_id in settings.background_roots]
     for parts, root_id in [*prefixes, ((), settings.root_id)]:
         prefix = "wasm log" + "".join(f" {part}" for part in parts if part) + ": "

@@ -64,7 +64,7 @@ def test_attributes_of_an_attribute_may_be_set(tmp_path: Path) -> None:
 
 def test_attributes_are_not_for_envoy(tmp_path: Path) -> None:
     with pytest.raises(AttributesNotSupported, match="for the embedded proxy"):
-        RunningEnvoy(tmp_path / "x.wasm", PluginSettings(attributes={"connection.mtls": True}))
+        RunningEnvoy([tmp_path / "x.wasm"], PluginSettings(attributes={"connection.mtls": True}))
 
 
 @pytest.mark.parametrize(

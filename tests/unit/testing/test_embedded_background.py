@@ -106,9 +106,9 @@ def test_callouts_made_at_the_start_leave_with_the_first_step() -> None:
     assert proxy.callouts == []
     proxy.clusters["auth"] = Response(404)
     proxy.clock.advance(0)
-    # The canary's went with it.
-    assert len(proxy.callouts) == 1
-    assert script.trace == ["http_call_response(4, 3, 0, 0)"]
+    # The canary's went with it; those of the main thread and the worker are there.
+    assert len(proxy.callouts) == 2
+    assert script.trace == ["http_call_response(4, 3, 0, 0)"] * 2
 
 
 def test_a_refusal_counts_when_the_callout_leaves() -> None:
@@ -117,7 +117,7 @@ def test_a_refusal_counts_when_the_callout_leaves() -> None:
     proxy.clusters["auth"] = Refuse()
     proxy.clock.advance(0)
     assert proxy.callouts == []
-    assert script.trace == ["http_call_response(4, 3, 98, 0)"]
+    assert script.trace == ["http_call_response(4, 3, 98, 0)"] * 2
 
 
 def test_an_answer_after_the_end_of_the_root_context_does_not_come() -> None:
@@ -131,9 +131,9 @@ def test_an_answer_after_the_end_of_the_root_context_does_not_come() -> None:
     proxy.clusters["auth"] = Delay(0.1, Response(200))
     proxy.clock.advance(0)
     proxy.close()
-    assert script.trace == ["done()", "delete()"]
+    assert script.trace == ["done()", "delete()"] * 2
     proxy.clock.advance(10)
-    assert script.trace == ["done()", "delete()"]
+    assert script.trace == ["done()", "delete()"] * 2
 
 
 def test_nothing_comes_to_a_dead_vm() -> None:
@@ -230,7 +230,7 @@ def test_ticks_come_at_their_times_and_not_for_the_canary() -> None:
 
     proxy = EmbeddedProxy(Script(configure=configure, tick=tick).instantiate, start_ns=0)
     proxy.clock.advance(0.35)
-    assert times == [100, 200, 300]
+    assert times == [100, 100, 200, 200, 300, 300]  # in the main thread and in the worker
     assert proxy.clock.now_ns() == 350_000_000
 
 
@@ -241,7 +241,7 @@ def test_a_stream_that_only_ticks_go_on_beside_stalls() -> None:
     script = Script(configure=configure, request_headers=pause)
     with pytest.raises(StreamStalled):
         script.proxy().get()
-    assert script.trace.count("tick()") == 20
+    assert script.trace.count("tick()") == 2 * 20  # in the main thread and in the worker
 
 
 # --- roots ---
@@ -264,14 +264,18 @@ def test_further_roots_share_the_vm_and_have_their_own_configuration() -> None:
         script.instantiate,
         PluginSettings(root_id="main", configuration=b"m", background_roots={"one": b"1", "two": b"22"}),
     )
-    canaries, worker = seen[:3], seen[3:]
-    assert canaries == [(1, b"main", b"m"), (1, b"one", b"1"), (1, b"two", b"22")]
-    assert worker == [(1, b"main", b"m"), (2, b"one", b"1"), (3, b"two", b"22")]
-    assert script.vms == 4
-    assert [line.root_id for line in proxy.logs] == ["main", "one", "two"] * 2
+    # Each canary, and with it the main thread; then the worker.
+    assert seen == [
+        *((1, b"one", b"1"), (1, b"one", b"1")),
+        *((1, b"two", b"22"), (2, b"two", b"22")),
+        *((1, b"main", b"m"), (3, b"main", b"m")),
+        *((1, b"one", b"1"), (2, b"two", b"22"), (3, b"main", b"m")),
+    ]
+    assert script.vms == 3 + 1 + 1
+    assert [line.root_id for line in proxy.logs] == ["one", "one", "two", "two", "main", "main", "one", "two", "main"]
     script.trace.clear()
     proxy.close()
-    assert script.trace == ["done()", "delete()"] * 3
+    assert script.trace == ["done()", "delete()"] * 6
 
 
 def test_a_further_root_that_refuses_its_configuration_fails_the_start() -> None:
@@ -293,4 +297,4 @@ def test_metrics_show_what_all_vms_have_counted() -> None:
         return 1
 
     proxy = Script(configure=configure).proxy()
-    assert (proxy.metrics.counters, proxy.metrics.gauges, proxy.metrics.histograms) == ({"c": 10}, {"g": 5}, {"h": 2})
+    assert (proxy.metrics.counters, proxy.metrics.gauges, proxy.metrics.histograms) == ({"c": 15}, {"g": 5}, {"h": 3})

@@ -64,7 +64,8 @@ def tick_each_second(host: Hostcalls, context_id: int, size: int) -> int:
 
 
 def continue_context_2(host: Hostcalls, context_id: int) -> None:
-    assert host.proxy_set_effective_context(2) == Status.OK
+    if host.proxy_set_effective_context(2) == Status.BAD_ARGUMENT:
+        return  # in the main thread, where there are no streams
     assert host.proxy_continue_stream(StreamType.DOWNSTREAM) == Status.OK
 
 
@@ -137,7 +138,7 @@ def test_a_reset_is_noticed_once_the_connection_continues() -> None:
         connection.close(reset=True)
         assert trace == ["context_create 1", "new_connection"]
         proxy.clock.advance(1)
-        assert trace[2:4] == ["tick", f"downstream_connection_close {PeerType.REMOTE:d}"]
+        assert trace[2:5] == ["tick", "tick", f"downstream_connection_close {PeerType.REMOTE:d}"]
         assert connection.upstream_received == b""
 
 

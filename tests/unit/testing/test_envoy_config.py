@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import wasmtime
 
-from pywasm_filter.testing.envoy import EnvoySettings, FailurePolicy, bootstrap, bootstrap_json, find_envoy
+from pywasm_filter.testing.envoy import EnvoySettings, bootstrap, bootstrap_json, find_envoy
+from pywasm_filter.testing.plugin import FailurePolicy
 
 SMALLEST_MODULE = """(module (memory (export "memory") 1)
   (func (export "proxy_abi_version_0_2_1"))

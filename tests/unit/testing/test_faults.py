@@ -259,7 +259,9 @@ def test_a_trap_in_a_hostcall_is_not_the_guests_to_catch(proxy: Proxy) -> None:
 
 
 def test_a_filter_that_fails_open_is_passed_after_the_trap(filter_path: Path) -> None:
-    with EmbeddedProxy(lambda host: InProcessGuest(filter_path, host), PluginSettings(fail_open=True)) as proxy:
+    with EmbeddedProxy(
+        lambda host: InProcessGuest(filter_path, host), PluginSettings(failure_policy="fail_open")
+    ) as proxy:
         proxy.faults.trap("proxy_on_request_headers")
         assert proxy.get("/address").response.status == 503
         assert proxy.get("/address").reached_upstream

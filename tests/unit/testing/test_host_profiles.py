@@ -485,7 +485,7 @@ def test_a_small_filter_loads_in_hosts_on_nginx(tmp_path: Path) -> None:
     path.write_text((Path("examples") / "add_header" / "filter.py").read_text())
     with ProxySession() as session:
         for profile in ("ngx_wasm_module", "apisix"):
-            exchange = session.proxy("inprocess", path, PluginSettings(host_profile=profile)).get("/")
+            exchange = session.proxy("inprocess", [path], PluginSettings(host_profile=profile)).get("/")
             assert exchange.upstream_request is not None
 
 
@@ -554,7 +554,7 @@ def test_settings_that_a_host_does_not_have(settings: dict[str, object], message
 
 def test_a_real_envoy_cannot_be_another_host(filter_path: Path) -> None:
     with ProxySession() as session, pytest.raises(ProfileNotSupported, match="a real Envoy is what it is, and not ats"):
-        session.proxy("envoy", filter_path, PluginSettings(host_profile="ats"))
+        session.proxy("envoy", [filter_path], PluginSettings(host_profile="ats"))
 
 
 def test_all_rules_that_hosts_have_are_tested_here() -> None:

@@ -391,7 +391,7 @@ def test_what_a_discarded_vm_cleans_up_does_not_touch_another(
         proxy = EmbeddedProxy(lambda host: InProcessGuest(path, host), settings)
         proxy.grpc["news"] = NoAnswer()
         assert proxy.get().response.status == 200
-        [call] = proxy.grpc_calls  # the worker's: the canary's has not left
+        _, call = proxy.grpc_calls  # of the main thread and the worker: the canary's has not left
         assert (call.messages, call.cancelled, proxy.logs) == ([b"all"], False, [])
         proxy.close()
         with pytest.raises(PluginConfigurationError):
@@ -402,5 +402,5 @@ def test_what_a_discarded_vm_cleans_up_does_not_touch_another(
     finally:
         gc.enable()
     gc.collect()  # what cleaned up now would print
-    assert [line.message for line in proxy.logs] == ["cleaned up"]
+    assert [line.message for line in proxy.logs] == ["cleaned up"] * 2
     assert capsys.readouterr().out == ""

@@ -365,7 +365,7 @@ def test_proxies_are_closed_after_the_test(plain_pytester: pytest.Pytester) -> N
             assert proxy.logs == []
 
         def test_second():
-            assert [line.message for line in proxies[0].logs] == ["closed"]
+            assert [line.message for line in proxies[0].logs] == ["closed"] * 2
         """
     )
     plain_pytester.runpytest().assert_outcomes(passed=2)
@@ -603,10 +603,10 @@ def test_a_module_that_the_cache_has_dropped_is_built_again(tmp_path: Path, monk
     source = tmp_path / "filter.py"
     with ProxySession() as session:
         for environment in ({}, {"a": "b"}):
-            session.proxy("wasmtime", source, PluginSettings(environment=environment)).close()
+            session.proxy("wasmtime", [source], PluginSettings(environment=environment)).close()
         assert built == [source]
         (tmp_path / "module.wasm").unlink()
-        session.proxy("wasmtime", source, PluginSettings(environment={"c": "d"})).close()
+        session.proxy("wasmtime", [source], PluginSettings(environment={"c": "d"})).close()
     assert built == [source, source]
 
 

@@ -94,7 +94,7 @@ def test_vms_and_time_are_told_where_they_change(proxy: Proxy) -> None:
     assert lines[0] == "── the canary VM ──"
     worker = lines.index("── the worker's VM ──")
     assert lines[worker + 1] == "host → vm   proxy_on_context_create(context_id=1, parent_context_id=0)"
-    later = lines.index("── 2.5 s later ──")
+    later = lines.index("── the main thread's VM, 2.5 s later ──")
     assert lines[later + 1] == "host → vm   proxy_on_tick(context_id=1)"
     assert '  vm → host   proxy_log(INFO, "tick") → OK' in lines[later:]
 
@@ -140,7 +140,7 @@ def test_what_is_not_kept_is_told(tmp_path: Path) -> None:
     proxy.get("/")
     with pytest.raises(TraceNotKept, match="trace_length"):
         _ = exchange.trace
-    assert str(proxy.trace).startswith("… 2")
+    assert str(proxy.trace).startswith("… 3")
     assert " crossings before these are not kept\n" in str(proxy.trace)
     assert proxy.trace.text(last=3).splitlines()[1].endswith(" lines before these are left out")
     assert len(proxy.trace.text(last=3).splitlines()) == 5

@@ -148,8 +148,9 @@ def starts(exports: str) -> list[str]:
     log = "(func $say (param i32) (drop (call $log (i32.const 2) (local.get 0) (i32.const 1))))"
     proxy = EmbeddedProxy(load(LOG + BASE + log + '(data (i32.const 0) "abc")' + exports).instantiate)
     lines = [line.message for line in proxy.logs]
-    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
-    return lines[: len(lines) // 2]
+    once = lines[: len(lines) // 3]
+    assert lines == once * 3
+    return once
 
 
 def test_initialize_then_main_or_start() -> None:
@@ -413,7 +414,7 @@ def test_a_vm_goes_with_its_proxy() -> None:
     module = load(LOG + BASE + on_request_headers("(drop (call $log (i32.const 2) (i32.const 0) (i32.const 1)))"))
     proxy = EmbeddedProxy(module.instantiate)
     proxy.get()
-    guest = weakref.ref(proxy._plugin.vm._guest)
+    guest = weakref.ref(proxy._plugins._vms[-1]._guest)
     del proxy
     gc.collect()
     assert guest() is None
