@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from proxy_wasm_abi import Hostcall
 
-import pywasm_filter.testing.embedded.expressions  # noqa: F401 - changes the recursion limit, which hypothesis minds
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.testing import EmbeddedProxy, GuestLoadError, PluginSettings, ProxyTestError, Response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,7 +58,9 @@ class Expressions:
     """The expressions of one root context, by their tokens."""
 
     def __init__(self) -> None:
+        limit = sys.getrecursionlimit()
         self._environment = celpy.Environment()
+        sys.setrecursionlimit(limit)  # the environment raises it for the whole process
         self._expressions: dict[int, _Expression] = {}
         self._next_token = 0
 
@@ -65,7 +68,7 @@ class Expressions:
         """Compile: a token of 4 bytes. What does not parse is refused, and what calls an unknown function."""
         try:
             tree = self._environment.compile(source.decode("utf-8"))
-        except (CELParseError, UnicodeDecodeError):
+        except (CELParseError, UnicodeDecodeError, RecursionError):
             return Status.BAD_ARGUMENT, b""
         token = self._next_token
         self._next_token += 1
@@ -86,7 +89,7 @@ class Expressions:
         given = {name: _to_cel(value) for name, value in attributes.items() if value is not None}
         try:
             result = expression.program.evaluate(given)
-        except CELEvalError:
+        except (CELEvalError, RecursionError):
             return Status.INTERNAL_FAILURE, b""
         try:
             return Status.OK, encode(_from_cel(result))

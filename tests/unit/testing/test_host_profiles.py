@@ -253,7 +253,7 @@ def test_foreign_functions_of_later_versions(open_proxy: OpenProxy) -> None:
 
 
 def test_callbacks_that_are_never_called(open_proxy: OpenProxy) -> None:
-    assert [line.message for line in open_proxy("envoy").logs] == ["started", "started"]
+    assert [line.message for line in open_proxy("envoy").logs] == ["started"] * 3
     assert open_proxy("apisix").logs == []
 
 
@@ -449,7 +449,7 @@ def test_where_headers_can_be_written(open_proxy: OpenProxy) -> None:
 def refused(filter_path: Path, host: str, profile: str, **settings: object) -> list[str]:
     arguments: dict[str, object] = {"host_profile": profile, **settings}
     with ProxySession() as session, pytest.raises(HostRefusesFilter) as caught:
-        session.proxy(host, filter_path, PluginSettings(**arguments))  # type: ignore[arg-type]
+        session.proxy(host, [filter_path], PluginSettings(**arguments))  # type: ignore[arg-type]
     assert caught.value.host == profile
     assert str(caught.value).startswith(f"the host {profile} does not load this filter:\n  ")
     return caught.value.reasons
