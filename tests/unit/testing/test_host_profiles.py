@@ -336,7 +336,7 @@ def test_writing_bodies(tmp_path: Path, do: str, body: bytes) -> None:
     path = tmp_path / "filter.py"
     path.write_text(WRITER)
     with ProxySession() as session:  # which loads it: a body that is not measured is fine
-        proxy = session.proxy("inprocess", path, PluginSettings(host_profile="ngx_wasm_module"))
+        proxy = session.proxy("inprocess", [path], PluginSettings(host_profile="ngx_wasm_module"))
         exchange = proxy.post("/", headers={"x-do": do}, body=[b"a", b"bc"])
     assert exchange.upstream_request is not None
     assert exchange.upstream_request.body == body
