@@ -79,8 +79,10 @@ class Rules:
     replace_needs_header: bool = False
     request_body_in_one_piece: bool = False
     response_body_buffer: int | None = None
+    response_results_ignored: bool = False
     set_pairs_keeps_others: bool = False
     settings_lacking: tuple[str, ...] = ()
+    waits_for_callouts: bool = False
     writable_request_body_in: tuple[str, ...] | None = None
     writable_request_headers_in: tuple[str, ...] | None = None
     writable_response_body_in: tuple[str, ...] | None = None

@@ -11,9 +11,10 @@ from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from pywasm_filter.sdk.abi import Action, BufferType, MapType, Status
+from pywasm_filter.sdk.abi import BufferType, MapType, Status
 from pywasm_filter.sdk.hostcalls import Hostcalls
-from pywasm_filter.testing.embedded.pairs import Pair, read_pairs, write_pairs
+from pywasm_filter.testing.embedded.pairs import read_pairs
+from pywasm_filter.testing.embedded.played_guest import Memory, PlayedGuest
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
 from pywasm_filter.testing.errors import HostMisuse
 from pywasm_filter.testing.guests import Guest, GuestTrap
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 Method = Callable[..., Any]
 
-_HEADERS = ("proxy_on_request_headers", "proxy_on_response_headers")
-_BODIES = ("proxy_on_request_body", "proxy_on_response_body")
 _ALL = 0xFFFF_FFFF
 
 
@@ -41,7 +40,7 @@ class PlayedHost:
         self._profile = vm.profile
         self._rules = vm.rules
         self._allowed = vm.plugin.capabilities
-        self._created: dict[int, int] = {}
+        self._memory = Memory()
         self._table = proxy_wasm_abi.load().hostcalls
         self.is_plain = self._profile.is_plain_envoy and self._allowed is None
         """Whether this is Envoy with all capabilities, so that there is nothing to play."""
@@ -54,7 +53,7 @@ class PlayedHost:
 
     def around(self, guest: Guest) -> Guest:
         """The callbacks, of which some are not called, or with other arguments."""
-        return guest if self.is_plain else _PlayedGuest(guest, self._host, self._vm, self._created)
+        return guest if self.is_plain else PlayedGuest(guest, self._host, self._vm, self._memory)
 
     def _method(self, hostcall: Hostcall) -> Method:
         if self._allowed is not None and hostcall.name not in self._allowed:
@@ -96,6 +95,7 @@ class PlayedHost:
             "proxy_set_property": self._set_property,
             "proxy_call_foreign_function": self._call_foreign_function,
             "proxy_get_current_time_nanoseconds": self._get_current_time,
+            "proxy_http_call": self._http_call,
             "proxy_set_buffer_bytes": self._set_buffer,
             "proxy_get_header_map_value": self._get_header,
             "proxy_add_header_map_value": self._add_header,
@@ -127,8 +127,16 @@ class PlayedHost:
 
     def _get_current_time(self) -> tuple[int, int]:
         if self._rules.clock_stands_still:
-            return Status.OK, self._created.get(self._vm.acting_context_id(), self._vm.events.now_ns())
+            return Status.OK, self._memory.created.get(self._vm.acting_context_id(), self._vm.events.now_ns())
         return self._host.proxy_get_current_time_nanoseconds()
+
+    def _http_call(
+        self, upstream: bytes, headers: bytes, body: bytes, trailers: bytes, timeout_milliseconds: int
+    ) -> tuple[int, int]:
+        status, token = self._host.proxy_http_call(upstream, headers, body, trailers, timeout_milliseconds)
+        if status == Status.OK and self._rules.waits_for_callouts:
+            self._memory.waiting[token] = self._vm.acting_context_id()
+        return status, token
 
     # --- bodies ---
 
@@ -195,102 +203,6 @@ class PlayedHost:
             )
 
     def _refuse(self, misuse: HostMisuse) -> NoReturn:
-        self._vm.note_fault(misuse)
-        raise misuse
-
-
-class _PlayedGuest:
-    """A guest that is called as the played host would call it."""
-
-    def __init__(self, guest: Guest, host: Hostcalls, vm: VirtualMachine, created: dict[int, int]) -> None:
-        self._guest = guest
-        self._host = host
-        self._vm = vm
-        self._profile = vm.profile
-        self._rules = vm.rules
-        self._created = created
-        self._collecting: set[int] = set()
-        self._collected: set[int] = set()
-        allowed = vm.plugin.capabilities
-        known = guest.exports - self._profile.never_called
-        self.exports = known if allowed is None else known & frozenset(allowed)
-
-    def start(self) -> None:
-        """Initialise the VM."""
-        self._guest.start()
-
-    def discard(self) -> None:
-        """The VM is over."""
-        self._guest.discard()
-
-    def call(self, name: str, *args: int) -> int | None:
-        """Call a callback, or hold back what the host would."""
-        context_id = args[0]
-        if name == "proxy_on_context_create":
-            self._created[context_id] = self._vm.events.now_ns()
-        elif name in _HEADERS:
-            args = self._headers(name, args)
-        elif name in _BODIES and self._is_held_back(name, *args):
-            return Action.PAUSE
-        result = self._guest.call(name, *args)
-        if name not in _HEADERS and name not in _BODIES:
-            return result
-        result = self._checked(name, context_id, result or 0)
-        if context_id in self._collecting and args[2]:  # nothing else comes: what has been collected is there
-            return self.call(name, *args)
-        return result
-
-    def _headers(self, name: str, args: tuple[int, ...]) -> tuple[int, ...]:
-        context_id, count, end_of_stream = args
-        map_type = MapType.HTTP_REQUEST_HEADERS if name == _HEADERS[0] else MapType.HTTP_RESPONSE_HEADERS
-        if self._rules.duplicate_headers is not None:
-            count = self._join_duplicates(map_type, self._rules.duplicate_headers.encode())
-        if self._rules.num_headers_is_zero:
-            count = 0
-        said = self._rules.headers_end_stream
-        return context_id, count, end_of_stream if said is None else int(said)
-
-    def _join_duplicates(self, map_type: int, separator: bytes) -> int:
-        _, pairs = self._host.proxy_get_header_map_pairs(map_type)
-        given = read_pairs(pairs)
-        joined: dict[bytes, list[bytes]] = {}
-        for key, value in given:
-            joined.setdefault(key, []).append(value)
-        headers: list[Pair] = [(key, separator.join(values)) for key, values in joined.items()]
-        if len(headers) < len(given):
-            self._host.proxy_set_header_map_pairs(map_type, write_pairs(headers))
-        return len(headers)
-
-    def _is_held_back(self, name: str, context_id: int, size: int, end_of_stream: int) -> bool:
-        if name == "proxy_on_request_body":
-            return self._rules.request_body_in_one_piece and not end_of_stream
-        if context_id not in self._collecting:
-            return False
-        limit = self._rules.response_body_buffer
-        if limit is None or end_of_stream or size >= limit:
-            self._collecting.discard(context_id)
-            return False
-        return True
-
-    def _checked(self, name: str, context_id: int, result: int) -> int:
-        """What a callback returned, in the host's reading."""
-        if self._rules.only_continue_and_pause and result > Action.PAUSE:
-            self._refuse(f"{name} returned {result}; {self._profile.name} knows CONTINUE (0) and PAUSE (1)")
-        if result != Action.PAUSE:
-            return result
-        places = self._rules.pauses_in
-        if places is not None and name not in places and not self._vm.iteration_stopped:
-            self._refuse(f"{name} returned PAUSE, for which {self._profile.name} has no use there")
-        if name == "proxy_on_response_body" and self._rules.response_body_buffer is not None:
-            if context_id in self._collected:
-                self._vm.log.note(f"{name} returned PAUSE once more: {self._profile.name} takes it for CONTINUE")
-                return Action.CONTINUE
-            self._collecting.add(context_id)
-            self._collected.add(context_id)
-        return result
-
-    def _refuse(self, problem: str) -> NoReturn:
-        misuse = HostMisuse(problem)
         self._vm.note_fault(misuse)
         raise misuse
 

@@ -363,6 +363,41 @@ def test_statuses_beyond_the_portable_ones(open_proxy: OpenProxy) -> None:
         open_proxy("ngx_wasm_module").get("/", headers={"x-do": "stop_all"})
 
 
+CALLER = """
+from pywasm_filter import Action, HttpContext
+
+class Caller(HttpContext):
+    async def on_request_headers(self, num_headers, end_of_stream):
+        first = await self.http_call("auth", "GET", "/1", timeout=1)
+        second = await self.http_call("auth", "GET", "/2", timeout=1)
+        if second.status == 403:
+            return self.send_local_response(403)
+        self.request.headers["x-statuses"] = f"{first.status} {second.status}"
+        return Action.CONTINUE
+"""
+
+
+def test_a_request_waits_for_its_callouts_and_goes_on_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "filter.py"
+    path.write_text(CALLER)
+    with ProxySession() as session:
+        proxy = session.proxy("inprocess", path, PluginSettings(host_profile="apisix", clusters=("auth",)))
+        exchange = proxy.get("/")
+        assert exchange.upstream_request is not None
+        assert exchange.upstream_request.headers["x-statuses"] == "200 200"
+        assert [callout.request.path for callout in proxy.callouts] == ["/1", "/2"]
+        proxy.clusters["auth"] = Response(403)
+        assert proxy.get("/").response.status == 403
+
+
+def test_a_pause_without_a_callout_and_results_that_do_not_count(open_proxy: OpenProxy) -> None:
+    with open_proxy("apisix") as proxy:
+        proxy.upstream = Response(200, headers={"x-do": "stop_all"}, body=b"x")
+        assert proxy.get("/").response.status == 200
+        with pytest.raises(HostMisuse, match="proxy_on_request_headers returned PAUSE, for which apisix has no use"):
+            proxy.get("/", headers={"x-do": "pause"})
+
+
 # --- attributes, time ---
 
 
@@ -565,6 +600,7 @@ def test_all_rules_that_hosts_have_are_tested_here() -> None:
         num_headers_is_zero only_continue_and_pause pauses_in replace_needs_header request_body_in_one_piece
         response_body_buffer set_pairs_keeps_others settings_lacking writable_request_headers_in
         writable_response_headers_in body_writes_up_to_size writable_request_body_in writable_response_body_in
+        waits_for_callouts response_results_ignored
     """
     assert {fact.name for host in load_hosts().values() for fact in host.rule_facts} == set(tested.split())
     assert find_host("envoy").rules == Rules()
