@@ -381,7 +381,7 @@ def test_a_request_waits_for_its_callouts_and_goes_on_by_itself(tmp_path: Path) 
     path = tmp_path / "filter.py"
     path.write_text(CALLER)
     with ProxySession() as session:
-        proxy = session.proxy("inprocess", path, PluginSettings(host_profile="apisix", clusters=("auth",)))
+        proxy = session.proxy("inprocess", [path], PluginSettings(host_profile="apisix", clusters=("auth",)))
         exchange = proxy.get("/")
         assert exchange.upstream_request is not None
         assert exchange.upstream_request.headers["x-statuses"] == "200 200"
