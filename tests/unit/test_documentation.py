@@ -17,7 +17,7 @@ def blocks(page: str) -> list[str]:
 
 
 def test_the_code_of_readme_and_manual_runs(pytester: pytest.Pytester) -> None:
-    filter_source, *tests = [*blocks("README.md"), *blocks("docs/testing.md")]
+    filter_source, *tests = [*blocks("README.md"), *blocks("docs/testing.md"), *blocks("docs/testing-workers.md")]
     pytester.path.joinpath("filter.py").write_text(filter_source, encoding="utf-8")
     for number, source in enumerate(tests):
         pytester.path.joinpath(f"test_block_{number}.py").write_text(source, encoding="utf-8")
