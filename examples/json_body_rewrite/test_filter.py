@@ -1,8 +1,10 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from pywasm_filter.testing import Proxy, Response
+from pywasm_filter.testing import Proxy, Response, strategies
 
 JSON = {"content-type": "application/json; charset=utf-8"}
 CONFIGURATION = {"set_in_request": {"tenant": "blau-grün"}, "remove_from_response": ["password"]}
@@ -80,3 +82,29 @@ def test_a_json_document_that_is_no_object_passes(proxy: Proxy) -> None:
     exchange = proxy.post("/", headers=JSON, body=b"[1, 2]")
     assert exchange.upstream_request is not None
     assert exchange.upstream_request.body == b"[1, 2]"
+
+
+KEYS = st.sampled_from(["password", "tenant", "a"]) | st.text()
+DOCUMENTS = strategies.json_bodies(st.dictionaries(KEYS, strategies.json_values()))
+any_document = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])
+@any_document
+@given(body=strategies.in_chunks(DOCUMENTS), headers=strategies.headers())
+def test_any_request_gets_the_member(proxy: Proxy, body: list[bytes], headers: list[strategies.Field]) -> None:
+    exchange = proxy.post("/", headers=[*headers, *JSON.items()], body=body)
+    assert exchange.upstream_request is not None
+    assert exchange.upstream_request.json() == {**json.loads(b"".join(body)), "tenant": "blau-grün"}
+
+
+@pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])
+@any_document
+@given(body=strategies.in_chunks(DOCUMENTS))
+def test_no_response_keeps_the_member(proxy: Proxy, body: list[bytes]) -> None:
+    def without_password(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        return {name: value for name, value in pairs if name != "password"}
+
+    proxy.upstream = Response(200, headers=JSON, body=body)
+    expected = json.loads(b"".join(body), object_pairs_hook=without_password)
+    assert proxy.get("/").response.json() == expected

@@ -99,11 +99,11 @@ def _request(method: str, target: str, headers: list[tuple[str, str]], body: byt
 
 def _upstream(status: int, headers: list[tuple[str, str]], body: str) -> Response:
     from pywasm_filter.testing import Response
-    from pywasm_filter.testing.wire import check_framing
+    from pywasm_filter.testing.wire import check_message
 
     try:
         response = Response(status, headers=headers, body=_content(body, "--upstream-body"))
-        check_framing("upstream's response", response)
+        check_message("upstream's response", response)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--upstream-header") from error
     return response

@@ -9,7 +9,7 @@ from pywasm_filter.testing.connection import Connection
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, Request
 from pywasm_filter.testing.stepwise import Stream
-from pywasm_filter.testing.wire import check_framing
+from pywasm_filter.testing.wire import check_message
 
 _DEFAULT_AUTHORITY = "localhost"
 
@@ -126,7 +126,7 @@ def outgoing_request(
         trailers=trailers,
         authority=str(given.get("host", _DEFAULT_AUTHORITY)),
     )
-    check_framing("request", request)
+    check_message("request", request)
     return request
 
 

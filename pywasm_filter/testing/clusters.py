@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
 from pywasm_filter.testing.messages import Request, Response
-from pywasm_filter.testing.wire import check_framing
+from pywasm_filter.testing.wire import check_message
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,13 @@ def check_answer(whose: str, answer: object) -> Answer:
     """The answer. Raises TypeError for what is none, ValueError for a response that HTTP/1.1 cannot say."""
     match answer:
         case Response():
-            check_framing(f"answer of {whose}", answer)
+            check_message(f"answer of {whose}", answer)
             return answer
         case Delay(answer=later):
             check_answer(whose, later)
             return answer
         case Partial(response=response):
-            check_framing(f"answer of {whose}", response)
+            check_message(f"answer of {whose}", response)
             return answer
         case NoAnswer() | Reset():
             return answer

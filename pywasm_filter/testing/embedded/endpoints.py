@@ -21,7 +21,7 @@ from pywasm_filter.testing.embedded.upstream import HUNG_UP, UpstreamRequest
 from pywasm_filter.testing.errors import ContentLengthMismatch, HostMisuse
 from pywasm_filter.testing.messages import Headers, Request, Response
 from pywasm_filter.testing.settings import Route
-from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
+from pywasm_filter.testing.wire import as_parsed, end_to_end_headers, has_no_body
 
 Reply = Callable[[LocalReply], None]
 
@@ -221,7 +221,7 @@ def _text(fields: dict[bytes, bytes], name: bytes) -> str:
 
 def _sent_trailers(headers: list[Pair], trailers: list[Pair]) -> list[Pair]:
     """The trailers that leave: HTTP/1.1 has room for them behind a chunked body only."""
-    return [] if any(name == b"content-length" for name, _ in headers) else trailers
+    return [] if any(name == b"content-length" for name, _ in headers) else as_parsed(trailers)
 
 
 def _check_length(message: str, headers: list[Pair], chunks: list[bytes]) -> None:

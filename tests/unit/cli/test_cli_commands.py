@@ -369,9 +369,13 @@ def test_try_with_a_built_module(project: Path) -> None:
 
 
 def test_header_values_cannot_reach_the_terminal(project: Path) -> None:
-    output = run("try", "filter.py", "-H", "x-evil: \x1b[2J").stdout
+    (project / "filter.py").write_text(ADD_HEADER.replace('"42"', r'"\x1b[2J"'))
+    output = run("try", "filter.py").stdout
     assert "\x1b" not in output
-    assert "x-evil: \\x1b[2J" in output
+    assert "x-answer: \\x1b[2J" in output
+    refused = CliRunner().invoke(app, ["try", "filter.py", "-H", "x-evil: \x1b[2J"])
+    assert refused.exit_code == 2
+    assert "\x1b" not in refused.output
 
 
 # --- small things ---
