@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Operation = list[Any]
@@ -283,6 +283,7 @@ def program(
     code: Mapping[str, Operations],
     returned: Mapping[str, int] | None = None,
     *,
+    quiet: str = "",
     prefix: str = "",
     connections: int = 0,
 ) -> str:
@@ -295,11 +296,18 @@ def program(
         do[LETTERS[letter]] = lists.index(operations)
     numbers = {LETTERS[letter]: number for letter, number in (returned or {}).items()}
     return json.dumps(
-        {"operations": lists, "do": do, "returns": numbers, "prefix": prefix, "connections": connections},
+        {
+            "operations": lists,
+            "do": do,
+            "returns": numbers,
+            "quiet": [LETTERS[letter] for letter in quiet],
+            "prefix": prefix,
+            "connections": connections,
+        },
         separators=(",", ":"),
     )
 
 
-def joined(parts: Sequence[Operations]) -> Operations:
+def joined(parts: Iterable[Operations]) -> Operations:
     """Several operations as one list."""
     return [operation for part in parts for operation in part]

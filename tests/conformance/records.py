@@ -9,7 +9,7 @@ from pathlib import Path
 from pywasm_filter.testing.errors import ProxyTestError
 from tests.conformance.areas import AREAS
 from tests.conformance.hosts import Hosts
-from tests.conformance.scenario import Scenario, Trace
+from tests.conformance.scenario import AnyScenario, Trace
 
 RECORDS = Path(__file__).with_name("records")
 VMS = 3
@@ -32,7 +32,7 @@ def write(area: str, records: dict[str, Trace]) -> None:
     (RECORDS / f"{area}.json").write_text(text + "\n", "utf-8")
 
 
-def perform(hosts: Hosts, host: str, scenario: Scenario, expected: Trace | None) -> Trace:
+def perform(hosts: Hosts, host: str, scenario: AnyScenario, expected: Trace | None) -> Trace:
     """Carry out a scenario on a host, and return what is left of it in JSON."""
     stalls = expected is not None and "stalled" in expected.get("exchanges", ())
     with hosts.proxy(host, scenario.plugin_settings, stalls=stalls) as proxy:
@@ -40,7 +40,7 @@ def perform(hosts: Hosts, host: str, scenario: Scenario, expected: Trace | None)
         return trace
 
 
-def record(hosts: Hosts, scenario: Scenario) -> Trace:
+def record(hosts: Hosts, scenario: AnyScenario) -> Trace:
     """What Envoy does in a scenario. The embedded proxy only says whether an answer is worth waiting for."""
     try:
         stalls = "stalled" in perform(hosts, "inprocess", scenario, None).get("exchanges", ())

@@ -10,7 +10,7 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pywasm_filter.testing import Headers, PluginSettings, Proxy, Request, Response, StreamReset, StreamStalled
 from pywasm_filter.testing.clusters import ClusterAnswer
@@ -38,12 +38,24 @@ BASE: dict[str, Any] = {
 """Settings of all scenarios that do not say otherwise. The fewer there are, the fewer Envoys have to be started."""
 
 
+class AnyScenario(Protocol):
+    """A scenario of HTTP or of TCP."""
+
+    @property
+    def plugin_settings(self) -> PluginSettings:
+        """How the interpreter is run."""
+
+    def perform(self, proxy: Proxy, expected: Trace | None, *, vms: int) -> Trace:
+        """Carry it out. `expected` is the record, which says how much there is to wait for; `vms` how many start."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """`returns` and `code` say what a callback, by its letter, returns and does; see `program.py`.
 
     `request` is sent `repeat` times; `clusters` and `grpc` answer callouts; `then` is how much time passes after each
     exchange, in seconds; `shows_start` has what was logged at the start in the trace.
+    Callbacks in `quiet` are not logged, only what they do; `left_out` are parts of the trace that chance decides.
     """
 
     returns: Mapping[str, int] = field(default_factory=dict)
@@ -56,6 +68,8 @@ class Scenario:
     grpc: Mapping[str, GrpcService] = field(default_factory=dict)
     then: float = 0.0
     shows_start: bool = False
+    quiet: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def plugin_settings(self) -> PluginSettings:
@@ -63,10 +77,10 @@ class Scenario:
         return PluginSettings(**{**BASE, **self.settings})
 
     def perform(self, proxy: Proxy, expected: Trace | None, *, vms: int) -> Trace:
-        """Carry it out. `expected` is the record, which says how much there is to wait for; `vms` how many start."""
+        """Carry it out."""
         prefix = f"{next(_numbers)}!"
         started = _start(proxy, vms) if self.shows_start else []
-        loaded = program(self.code, self.returns, prefix=prefix)
+        loaded = program(self.code, self.returns, quiet=self.quiet, prefix=prefix)
         assert proxy.get("/", headers={HEADER.decode(): loaded}).response.status == 200
         before = len(proxy.logs)
         proxy.upstream = self.response
@@ -90,7 +104,7 @@ class Scenario:
             )
             if seen
         }
-        return trace
+        return {part: seen for part, seen in trace.items() if part not in self.left_out}
 
 
 def settle(proxy: Proxy, before: int, expected: Trace | None) -> None:
@@ -166,7 +180,7 @@ def _grpc(proxy: Proxy) -> list[Trace]:
     return [
         {
             "call": f"{call.cluster} {call.service}/{call.method}",
-            "metadata": _headers(call.metadata),
+            "metadata": sorted(_headers(call.metadata)),  # their order is the server library's affair
             "messages": [message.decode("latin-1") for message in call.messages],
             "timeout": call.timeout,
             "cancelled": call.cancelled,
@@ -190,6 +204,6 @@ def _metrics(proxy: Proxy, prefix: str) -> dict[str, int]:
     }
 
 
-def by_settings(scenarios: Mapping[K, Scenario]) -> list[tuple[K, Scenario]]:
+def by_settings(scenarios: Mapping[K, AnyScenario]) -> list[tuple[K, AnyScenario]]:
     """Names and scenarios in an order in which few Envoys have to be started."""
     return sorted(scenarios.items(), key=lambda item: str(item[1].plugin_settings))

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.conformance.areas import attributes, background, callouts, contexts, maps, replies, start, streams
-from tests.conformance.scenario import Scenario, by_settings
+from tests.conformance.areas import (
+    attributes,
+    background,
+    callouts,
+    contexts,
+    foreign,
+    grpc,
+    maps,
+    replies,
+    start,
+    streams,
+    tcp,
+)
+from tests.conformance.scenario import AnyScenario, by_settings
 
-AREAS: Mapping[str, Mapping[str, Scenario]] = {
+AREAS: Mapping[str, Mapping[str, AnyScenario]] = {
     "streams": streams.SCENARIOS,
     "replies": replies.SCENARIOS,
     "maps": maps.SCENARIOS,
@@ -16,6 +28,9 @@ AREAS: Mapping[str, Mapping[str, Scenario]] = {
     "start": start.SCENARIOS,
     "callouts": callouts.SCENARIOS,
     "background": background.SCENARIOS,
+    "foreign": foreign.SCENARIOS,
+    "grpc": grpc.SCENARIOS,
+    "tcp": tcp.SCENARIOS,
 }
 
 

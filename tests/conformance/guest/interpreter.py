@@ -9,8 +9,9 @@ Each callback is logged, each hostcall with its arguments, its raw status and it
 earlier life is told as if the VM were fresh: numbers of contexts and callouts count from the program's beginning, names
 that must be unique lose the program's own prefix.
 
-A program: `operations` by number, `do` and `returns` by the name of the callback, `prefix`, and for TCP the number of
-`connections` that it is for. An operation is a list whose first element tells its kind; see `Run.execute`.
+A program: `operations` by number, `do` and `returns` by the name of the callback, the callbacks that are not logged
+(`quiet`), `prefix`, and for TCP the number of `connections` that it is for. An operation is a list whose first element
+tells its kind; see `Run.execute`.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ class Program:
         operations: list[list[Operation]] = data.get("operations", [])
         self.do = {name: operations[number] for name, number in data.get("do", {}).items()}
         self.returns: dict[str, int] = data.get("returns", {})
+        self.quiet: list[str] = data.get("quiet", [])
         self.prefix = text_bytes(data.get("prefix", ""))
         self.connections: int = data.get("connections", 0)
         self.first_context = first_context
@@ -194,8 +196,6 @@ class Interpreter:
             self.host.proxy_set_effective_context(context_id)
             self.host.proxy_send_local_response(200, b"", b"", b"", 0xFFFF_FFFF)
             return PAUSE
-        if callback == "proxy_on_new_connection":
-            return PAUSE
         if callback == "proxy_on_downstream_data":
             _, program = self.host.proxy_get_buffer_bytes(DOWNSTREAM, 0, args[0])
             if program.endswith(b"\n"):  # all of it
@@ -237,7 +237,8 @@ class Run:
         if self.callback == "proxy_on_new_connection":
             program.connections -= 1
         program.calls[self.callback] = program.calls.get(self.callback, 0) + 1
-        self.log(f"{self.context(self.context_id)}: {self.callback.removeprefix('proxy_')}({self.told_args()})")
+        if self.callback not in program.quiet:
+            self.log(f"{self.context(self.context_id)}: {self.callback.removeprefix('proxy_')}({self.told_args()})")
         self.execute(program.do.get(self.callback, []))
         return self.returned
 
@@ -283,7 +284,10 @@ class Run:
         status, *results = self.made(name, values)
         if kept:
             self.program.kept[kept] = results[-1 if name == "proxy_get_shared_data" else 0]
-        told = [self.told_result(name, index, result, shown) for index, result in enumerate(results)]
+        if arguments[0:1] == ["expr_create"] and status == 0:
+            told = [self.program.ordinal("expression", int.from_bytes(results[0], "little"))]
+        else:
+            told = [self.told_result(name, index, result, shown) for index, result in enumerate(results)]
         args = [
             self.told(argument, value, at == 0 and "shared_queue" in name)
             for at, (argument, value) in enumerate(zip(arguments, values, strict=True))
@@ -336,6 +340,8 @@ class Run:
                 return self.program.ordinal("cas", value - sum(more)) + "".join(f" + {number}" for number in more)
             case ["kept", *_] if is_queue:
                 return self.program.ordinal("queue", value)
+            case ["kept", str(name)] if name.startswith("expression") and isinstance(value, bytes):
+                return self.program.ordinal("expression", int.from_bytes(value, "little"))
             case ["kept", "stream"]:
                 return self.context(value)
             case ["kept", "metric", *_]:
