@@ -48,7 +48,7 @@ SCENARIOS = {
     **{f"trap in {CALLBACKS[letter][0]}": Scenario({}, {letter: TRAP}, connections=2) for letter in "NduyxDLX"},
     **{
         f"trap in {CALLBACKS[letter][0]}, then fail open": Scenario(
-            {}, {letter: TRAP}, settings={"fail_open": True}, connections=2
+            {}, {letter: TRAP}, settings={"failure_policy": "fail_open"}, connections=2
         )
         for letter in "Ndu"
     },

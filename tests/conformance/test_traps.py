@@ -32,17 +32,21 @@ SCENARIOS = {
         for letter in "HBThbtLDX"
     },
     "trap, then fail open": Scenario(
-        {}, {"H": TRAP}, POST_TRAILERS, WITH_TRAILERS, settings={"fail_open": True}, repeat=2
+        {}, {"H": TRAP}, POST_TRAILERS, WITH_TRAILERS, settings={"failure_policy": "fail_open"}, repeat=2
     ),
     "trap in the response, then fail open": Scenario(
-        {}, {"b": TRAP}, POST_TRAILERS, WITH_TRAILERS, settings={"fail_open": True}, repeat=2
+        {}, {"b": TRAP}, POST_TRAILERS, WITH_TRAILERS, settings={"failure_policy": "fail_open"}, repeat=2
     ),
     "reply, then trap": Scenario({}, {"H": reply() + TRAP}, POST),
     "trap in the answer to a callout": Scenario(
         {"H": PAUSE}, {"H": call(), "U": TRAP}, response=ONE_PIECE, repeat=2, settings=AUTH
     ),
     "trap in the answer to a callout, then fail open": Scenario(
-        {"H": PAUSE}, {"H": call(), "U": TRAP}, response=ONE_PIECE, repeat=2, settings={**AUTH, "fail_open": True}
+        {"H": PAUSE},
+        {"H": call(), "U": TRAP},
+        response=ONE_PIECE,
+        repeat=2,
+        settings={**AUTH, "failure_policy": "fail_open"},
     ),
     "trap while a callout is under way": Scenario(
         {},
