@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Protocol
 
 import proxy_wasm_abi
@@ -69,6 +70,13 @@ def _lowered(hostcall: Hostcall, method: Callable[..., object], guest: Lender) -
         return int(status if stored == Status.OK else stored)
 
     return call
+
+
+@cache
+def _largest(enum: str) -> int:
+    """The largest value of an enum of the ABI."""
+    [members] = [entry.members for entry in proxy_wasm_abi.load().enums if entry.name == enum]
+    return max(member.value for member in members)
 
 
 def _number(lifted: int | bytes | None) -> int:

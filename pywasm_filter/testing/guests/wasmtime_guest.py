@@ -133,6 +133,7 @@ class WasmtimeGuest:
         except (wasmtime.WasmtimeError, GuestTrap) as error:
             raise GuestLoadError(f"the module cannot be instantiated: {one_line(error)}") from error
         self._allowed = None
+        self.memory.expect_filling()
         for address, content in image.runs:
             if not self.memory.write(address, content):
                 raise GuestLoadError(f"the module's data at {address:#x} is outside of its memory")
