@@ -19,6 +19,7 @@ from pywasm_compiler.wasm.reader import is_component, is_core_module, read_modul
 
 _ENTRY_POINTS = ("_initialize", "_start", "main", "__main_void")
 _COMPRESSION = 6
+_LARGEST = 1 << 30  # V8 refuses more
 _MARKER_PREFIX = "proxy_abi_version_"
 
 
@@ -100,6 +101,8 @@ def read_wasm(path: Path) -> bytes:
             raise CompileError("is a directory, not a module", path, remedy=remedy)
         if path.exists() and not path.is_file():  # reading a pipe or a device might never end
             raise CompileError("is not a regular file", path, remedy=remedy)
+        if (size := path.stat().st_size) > _LARGEST:
+            raise CompileError(f"has {size:,} bytes: no host loads modules of more than 1 GiB", path, remedy=remedy)
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CompileError("no such file", path, remedy="check the path of the module") from error
