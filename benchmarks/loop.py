@@ -96,7 +96,7 @@ class Loop:
         name = {"inprocess": "in process", "wasmtime": "wasmtime", "envoy": "Envoy"}[host]
 
         def fresh() -> Proxy:
-            return session.proxy(host, self._filter, settings)
+            return session.proxy(host, [self._filter], settings)
 
         proxy = fresh()
 
