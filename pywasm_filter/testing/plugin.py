@@ -95,6 +95,8 @@ def failure_policy(given: object) -> FailurePolicy:
 
 
 def _check_capabilities(names: Sequence[str]) -> None:
+    if not names:
+        raise ValueError("capabilities is not empty: Envoy takes an empty list for all of them, as None does here")
     import proxy_wasm_abi  # with the first restriction
 
     abi = proxy_wasm_abi.load()

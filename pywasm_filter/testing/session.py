@@ -84,7 +84,7 @@ class ProxySession:
         made: dict[tuple[object, ...], GuestFactory] = {}
         guests = []
         for path, plugin in zip(filters, settings.chain, strict=True):
-            key = (path, *sorted(plugin.environment.items()))
+            key = (path, *sorted(plugin.environment.items()), *(plugin.capabilities or ()))
             if key not in made:
                 made[key] = make(path, plugin, settings)
             guests.append(made[key])

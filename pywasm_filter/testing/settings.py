@@ -172,6 +172,9 @@ def _check_profile(settings: PluginSettings) -> None:
         if any(getattr(said, name, None) for said in (settings, *settings.chain))
     ]:
         raise ValueError(f"{host.name} has no setting {', '.join(set_in_vain)}")
+    for plugin in settings.chain:
+        if plugin.failure_policy in host.rules.failure_policies_lacking:
+            raise ValueError(f"{host.name} has no failure policy {plugin.failure_policy}")
 
 
 def _check_names(setting: str, given: Mapping[str, object], known: tuple[str, ...]) -> None:
@@ -189,13 +192,11 @@ def cluster_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def capability_names(names: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Names of capabilities, in any sequence but a string. Raises TypeError for what is none, or empty."""
+    """Names of capabilities, in any sequence but a string. Raises TypeError for what is none."""
     if names is None:
         return None
     if isinstance(names, (str, bytes)) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"capabilities is a list of names, not {names!r}")
-    if not names:
-        raise TypeError("capabilities is not empty: Envoy takes an empty list for all of them, as None does here")
     return tuple(names)
 
 

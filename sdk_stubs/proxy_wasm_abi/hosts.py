@@ -63,11 +63,13 @@ class Rules:
     attributes: tuple[str, ...] | None = None
     attributes_are_text: bool = False
     attributes_to_set: tuple[str, ...] | None = None
+    absent_attribute_is_empty: bool = False
     absent_header_is_empty: bool = False
     body_writes_up_to_size: bool = False
     clock_stands_still: bool = False
     duplicate_headers: str | None = None
     end_of_stream: tuple[str, ...] = ("proxy_on_log", "proxy_on_done", "proxy_on_delete")
+    failure_policies_lacking: tuple[str, ...] = ()
     foreign_functions_lacking: tuple[str, ...] = ()
     headers_end_stream: bool | None = None
     memory_mebibytes: int | None = None

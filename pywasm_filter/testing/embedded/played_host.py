@@ -110,7 +110,7 @@ class PlayedHost:
     def _get_property(self, path: bytes) -> tuple[int, bytes]:
         dotted = _dotted(path)
         if self._rules.attributes is not None and not _is_among(dotted, self._rules.attributes):
-            return Status.NOT_FOUND, b""
+            return (Status.OK if self._rules.absent_attribute_is_empty else Status.NOT_FOUND), b""
         status, value = self._host.proxy_get_property(path)
         return status, _as_text(dotted, value) if self._rules.attributes_are_text else value
 

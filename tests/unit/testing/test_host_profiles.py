@@ -14,6 +14,7 @@ from pywasm_filter.testing import (
     EmbeddedProxy,
     HostMisuse,
     HostRefusesFilter,
+    Plugin,
     PluginSettings,
     ProfileNotSupported,
     Proxy,
@@ -416,6 +417,11 @@ def test_attributes(open_proxy: OpenProxy, do: str, text: str) -> None:
     assert said(open_proxy("ngx_wasm_module"), do) == text
 
 
+def test_attributes_that_are_not_there_are_empty(open_proxy: OpenProxy) -> None:
+    assert said(open_proxy("ats"), "method") == "GET"
+    assert said(open_proxy("ats"), "route") == ""
+
+
 def test_attributes_as_text(open_proxy: OpenProxy) -> None:
     assert said(open_proxy("ngx_wasm_module"), "port").isdecimal()
     seconds, _, fraction = said(open_proxy("ngx_wasm_module"), "duration").partition(".")
@@ -575,6 +581,10 @@ def test_modules_that_a_host_does_not_load(tmp_path: Path, profile: str, reasons
     ("settings", "message"),
     [
         ({"host_profile": "nginx"}, "no such host profile: 'nginx'; there are envoy, "),
+        (
+            {"host_profile": "envoy-1.32", "failure_policy": "fail_reload"},
+            "envoy-1.32 has no failure policy FAIL_RELOAD",
+        ),
         ({"host_profile": "ats", "protocol": "tcp"}, "ats has no plugins for TCP connections"),
         (
             {"host_profile": "envoy-1.34", "allow_on_headers_stop_iteration": True},
@@ -600,7 +610,7 @@ def test_all_rules_that_hosts_have_are_tested_here() -> None:
         num_headers_is_zero only_continue_and_pause pauses_in replace_needs_header request_body_in_one_piece
         response_body_buffer set_pairs_keeps_others settings_lacking writable_request_headers_in
         writable_response_headers_in body_writes_up_to_size writable_request_body_in writable_response_body_in
-        waits_for_callouts response_results_ignored
+        waits_for_callouts absent_attribute_is_empty failure_policies_lacking response_results_ignored
     """
     assert {fact.name for host in load_hosts().values() for fact in host.rule_facts} == set(tested.split())
     assert find_host("envoy").rules == Rules()
@@ -627,3 +637,28 @@ def test_capabilities_and_a_profile_at_once(open_proxy: OpenProxy) -> None:
     allowed = tuple(name for name in names if name != "proxy_set_property")
     assert said(open_proxy("apisix", capabilities=allowed), "share") == "Unimplemented"
     assert said(open_proxy("apisix", capabilities=allowed), "set_own") == "InternalFailure"
+
+
+# Logs what random_get returned, as a character: 0 for success, | for ENOTCAPABLE (76).
+RANDOM = """
+(module
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "proxy_on_context_create") (param i32 i32))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (i32.store8 (i32.const 16) (i32.add (i32.const 48) (call $random (i32.const 32) (i32.const 4))))
+    (call $log (i32.const 2) (i32.const 16) (i32.const 1))))
+"""
+
+
+def test_plugins_of_one_module_have_their_own_capabilities(tmp_path: Path) -> None:
+    path = tmp_path / "module.wasm"
+    path.write_bytes(wat2wasm(RANDOM))
+    allowed = ["proxy_on_context_create", "proxy_on_request_headers", "proxy_log"]
+    plugins = [Plugin(vm_id="a", capabilities=[*allowed, "random_get"]), Plugin(vm_id="b", capabilities=allowed)]
+    with ProxySession() as session:
+        proxy = session.proxy("wasmtime", [path, path], PluginSettings(plugins=plugins))
+        assert [line.message for line in proxy.get("/").logs] == ["0", "|"]
