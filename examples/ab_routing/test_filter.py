@@ -2,8 +2,7 @@ from typing import Any
 
 import pytest
 
-from pywasm_filter.testing import Exchange, PluginConfigurationError, Proxy, Response, Route
-from pywasm_filter.testing.pytest_plugin import MakeProxy
+from pywasm_filter.testing import Exchange, MakeProxy, PluginConfigurationError, Proxy, Response, Route
 
 CONFIGURATION = {"experiment": "checkout", "variants": {"control": 1, "fast": 1, "gone": 0}, "id_header": "x-user-id"}
 CLUSTERS = {"control": "upstream", "fast": "canary"}

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from examples.access_log.filter import flag_names
-from pywasm_filter.testing import Exchange, LogLevel, PluginConfigurationError, Proxy, Response
-from pywasm_filter.testing.pytest_plugin import MakeProxy
+from pywasm_filter.testing import Exchange, LogLevel, MakeProxy, PluginConfigurationError, Proxy, Response
 
 
 def line(exchange: Exchange) -> dict[str, Any]:

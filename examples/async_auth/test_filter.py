@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 
 from pywasm_filter.testing import (
+    ClusterAnswer,
     Delay,
+    MakeProxy,
     NoAnswer,
     Partial,
     PluginConfigurationError,
@@ -13,8 +15,6 @@ from pywasm_filter.testing import (
     Reset,
     Response,
 )
-from pywasm_filter.testing.clusters import ClusterAnswer
-from pywasm_filter.testing.pytest_plugin import MakeProxy
 
 CONFIGURATION = {"cluster": "auth", "path": "/check", "timeout": "250ms", "to_upstream": ["x-user", "x-scope"]}
 

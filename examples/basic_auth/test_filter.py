@@ -3,8 +3,7 @@ import hashlib
 
 import pytest
 
-from pywasm_filter.testing import PluginConfigurationError, Proxy
-from pywasm_filter.testing.pytest_plugin import MakeProxy
+from pywasm_filter.testing import MakeProxy, PluginConfigurationError, Proxy
 
 CONFIGURATION = {"realm": "staging", "users": {"ada": hashlib.sha256(b"lovelace:1843").hexdigest()}}
 

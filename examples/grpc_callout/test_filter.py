@@ -6,19 +6,19 @@ import pytest
 
 from pywasm_filter.testing import (
     Exchange,
+    GrpcAnswer,
     GrpcCall,
     GrpcCallRecord,
     GrpcHandler,
     GrpcReply,
     GrpcRequest,
+    MakeProxy,
     NoAnswer,
     PluginConfigurationError,
     Proxy,
     Refuse,
     Reset,
 )
-from pywasm_filter.testing.grpc import GrpcAnswer
-from pywasm_filter.testing.pytest_plugin import MakeProxy
 
 CONFIGURATION = {"cluster": "quota", "costs": {"/export": 300, "/export/none": 0}, "watch_again": "100ms"}
 

@@ -8,8 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from pywasm_filter.testing import PluginConfigurationError, Proxy
-from pywasm_filter.testing.pytest_plugin import MakeProxy
+from pywasm_filter.testing import MakeProxy, PluginConfigurationError, Proxy
 
 
 def base64url(data: bytes) -> str:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from pywasm_filter.testing import PluginConfigurationError, Proxy
-from pywasm_filter.testing.pytest_plugin import MakeProxy
+from pywasm_filter.testing import MakeProxy, PluginConfigurationError, Proxy
 
 RULES: list[dict[str, Any]] = [
     {"name": "no-bots", "effect": "deny", "status": 404, "when": [{"header": "user-agent", "matches": "(?i).*bot.*"}]},

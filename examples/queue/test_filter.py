@@ -5,9 +5,16 @@ from typing import Any
 
 import pytest
 
-from pywasm_filter.testing import Callout, NoAnswer, PluginConfigurationError, Proxy, Refuse, Response
-from pywasm_filter.testing.clusters import ClusterAnswer
-from pywasm_filter.testing.pytest_plugin import MakeProxy
+from pywasm_filter.testing import (
+    Callout,
+    ClusterAnswer,
+    MakeProxy,
+    NoAnswer,
+    PluginConfigurationError,
+    Proxy,
+    Refuse,
+    Response,
+)
 
 SHIPPER: dict[str, Any] = {
     "cluster": "collector",

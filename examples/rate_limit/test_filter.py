@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from examples.rate_limit.filter import SECOND, Limit, network
 from pywasm_filter.build import cached_build
-from pywasm_filter.testing import PluginConfigurationError, Proxy
+from pywasm_filter.testing import MakeProxy, PluginConfigurationError, Proxy
 from pywasm_filter.testing.envoy import EnvoyProcess, EnvoySettings, request
-from pywasm_filter.testing.pytest_plugin import MakeProxy
 
 LIMITS = [
     {"name": "key", "requests": 2, "per": "4s", "header": "x-api-key"},

@@ -2,8 +2,7 @@ from typing import Any
 
 import pytest
 
-from pywasm_filter.testing import PluginConfigurationError, Proxy
-from pywasm_filter.testing.pytest_plugin import MakeProxy
+from pywasm_filter.testing import MakeProxy, PluginConfigurationError, Proxy
 
 pytestmark = pytest.mark.pywasm(protocol="tcp")
 

@@ -11,8 +11,8 @@ from pywasm_filter.sdk.abi import LogLevel, Status
 from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
 from pywasm_filter.testing.client import Client
 from pywasm_filter.testing.clock import Clock
-from pywasm_filter.testing.clusters import Callout, ClusterAnswer, Clusters, Partial
-from pywasm_filter.testing.connection import Connection
+from pywasm_filter.testing.clusters import Answer, Callout, ClusterAnswer, Clusters, Partial
+from pywasm_filter.testing.connection import Connection, TcpUpstream
 from pywasm_filter.testing.downstream import Tls
 from pywasm_filter.testing.embedded import EmbeddedProxy, EmbeddedStream
 from pywasm_filter.testing.errors import (
@@ -43,24 +43,28 @@ from pywasm_filter.testing.errors import (
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.faults import Fault, Faults
 from pywasm_filter.testing.grpc import (
+    GrpcAnswer,
     GrpcCall,
     GrpcCallRecord,
     GrpcHandler,
     GrpcReply,
     GrpcRequest,
+    GrpcService,
     GrpcServices,
 )
-from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
+from pywasm_filter.testing.messages import BodyInput, Headers, HeadersInput, LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.plugin import Plugin
-from pywasm_filter.testing.proxy import Proxy
+from pywasm_filter.testing.proxy import MakeProxy, Proxy
 from pywasm_filter.testing.settings import AttributeValue, PluginSettings, Route
 from pywasm_filter.testing.stepwise import Stream
 from pywasm_filter.testing.trace import Crossing, Trace
 
 __all__ = [
+    "Answer",
     "AttributeValue",
     "AttributesNotSupported",
+    "BodyInput",
     "CallBackNotSupported",
     "CallbackTimeout",
     "Callout",
@@ -82,19 +86,23 @@ __all__ = [
     "Faults",
     "FaultsNotSupported",
     "ForeignFunctionNotInstalled",
+    "GrpcAnswer",
     "GrpcCall",
     "GrpcCallRecord",
     "GrpcHandler",
     "GrpcReply",
     "GrpcRequest",
+    "GrpcService",
     "GrpcServices",
     "GuestLoadError",
     "Headers",
+    "HeadersInput",
     "HostMisuse",
     "HostRefusesFilter",
     "HostcallNotSupported",
     "LogLevel",
     "LogLine",
+    "MakeProxy",
     "Metrics",
     "NoAnswer",
     "Partial",
@@ -115,6 +123,7 @@ __all__ = [
     "Stream",
     "StreamReset",
     "StreamStalled",
+    "TcpUpstream",
     "Tls",
     "Trace",
     "TraceNotKept",

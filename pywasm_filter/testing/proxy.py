@@ -242,6 +242,10 @@ class Proxy(Client):
         return check_answer("the function of the upstream", self._upstream(request))
 
 
+MakeProxy = Callable[..., Proxy]
+"""Type of the fixture `make_proxy`: takes the marker's arguments, which win over the marker's, and returns a Proxy."""
+
+
 class _ConnectedClient(Client):
     """A client of a proxy's."""
 

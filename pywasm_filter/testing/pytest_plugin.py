@@ -7,7 +7,7 @@ for a proxy.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import pytest
 from pywasm_filter.testing.filter_file import fail, find_filter
 
 if TYPE_CHECKING:
-    from pywasm_filter.testing.proxy import Proxy
+    from pywasm_filter.testing.proxy import MakeProxy, Proxy
     from pywasm_filter.testing.session import ProxySession
     from pywasm_filter.testing.settings import PluginSettings
 
@@ -27,9 +27,6 @@ _TRACE_LINES = "200"
 _proxies = pytest.StashKey[list["Proxy"]]()
 _strict = pytest.StashKey[list["Proxy"]]()
 _passed = pytest.StashKey[list["Proxy"]]()
-
-MakeProxy = Callable[..., "Proxy"]
-"""Type of `make_proxy`: takes the marker's arguments, which win over the marker's, and returns a Proxy."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,9 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from pywasm_filter.testing import Headers, PluginSettings, Proxy, Request, Response, StreamReset, StreamStalled
-from pywasm_filter.testing.clusters import ClusterAnswer
-from pywasm_filter.testing.grpc import GrpcService
+from pywasm_filter.testing import (
+    ClusterAnswer,
+    GrpcService,
+    Headers,
+    PluginSettings,
+    Proxy,
+    Request,
+    Response,
+    StreamReset,
+    StreamStalled,
+)
 from tests.conformance.guest.interpreter import HEADER
 from tests.conformance.program import Operations, program
 

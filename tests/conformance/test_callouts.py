@@ -8,6 +8,7 @@ import pytest
 
 from pywasm_filter.testing import (
     Callout,
+    ClusterAnswer,
     ConditionNotMet,
     Delay,
     Exchange,
@@ -19,7 +20,6 @@ from pywasm_filter.testing import (
     Reset,
     Response,
 )
-from pywasm_filter.testing.clusters import ClusterAnswer
 
 pytestmark = pytest.mark.pywasm(
     filter="callout_filter.py",

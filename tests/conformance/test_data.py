@@ -8,8 +8,7 @@ import uuid
 import pytest
 
 from pywasm_filter import LogLevel
-from pywasm_filter.testing import Exchange, PluginConfigurationError, Proxy
-from pywasm_filter.testing.pytest_plugin import MakeProxy
+from pywasm_filter.testing import Exchange, MakeProxy, PluginConfigurationError, Proxy
 
 CONFIGURATION = {"mode": "dry-run", "rules": [{"prefix": "/a"}, {"prefix": "/b", "timeout": "1m30s"}], "limit": 10**15}
 

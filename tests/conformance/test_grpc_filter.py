@@ -13,12 +13,12 @@ from pywasm_filter.testing import (
     GrpcHandler,
     GrpcReply,
     GrpcRequest,
+    GrpcService,
     NoAnswer,
     Proxy,
     Refuse,
     Reset,
 )
-from pywasm_filter.testing.grpc import GrpcService
 
 pytestmark = pytest.mark.pywasm(filter="grpc_filter.py", grpc_clusters=["authz"])
 

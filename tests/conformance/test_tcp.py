@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pywasm_filter.testing import Connection, Proxy, StreamStalled, WrongProtocol
-from pywasm_filter.testing.pytest_plugin import MakeProxy
+from pywasm_filter.testing import Connection, MakeProxy, Proxy, StreamStalled, WrongProtocol
 
 pytestmark = pytest.mark.pywasm(filter="tcp_filter.py", protocol="tcp", configuration="sesame")
 

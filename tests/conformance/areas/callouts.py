@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from pywasm_filter.testing import Delay, NoAnswer, Partial, Refuse, Request, Reset, Response
-from pywasm_filter.testing.clusters import ClusterAnswer
+from pywasm_filter.testing import ClusterAnswer, Delay, NoAnswer, Partial, Refuse, Request, Reset, Response
 from tests.conformance.areas.common import (
     ALLOW,
     POST_ONE,

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pywasm_filter.testing import Exchange, Plugin, Proxy
-from pywasm_filter.testing.pytest_plugin import MakeProxy
+from pywasm_filter.testing import Exchange, MakeProxy, Plugin, Proxy
 
 PASSING = [
     "a: request headers",
