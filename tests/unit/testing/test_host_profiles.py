@@ -21,6 +21,7 @@ from pywasm_filter.testing import (
     Response,
 )
 from pywasm_filter.testing.guests.inprocess import InProcessGuest
+from pywasm_filter.testing.guests.limits import Limits
 from pywasm_filter.testing.session import ProxySession, plugin_settings
 
 PROBE = """
@@ -662,3 +663,27 @@ def test_plugins_of_one_module_have_their_own_capabilities(tmp_path: Path) -> No
     with ProxySession() as session:
         proxy = session.proxy("wasmtime", [path, path], PluginSettings(plugins=plugins))
         assert [line.message for line in proxy.get("/").logs] == ["0", "|"]
+
+
+# Grows its memory by 128 pages of 64 KiB, which is 8 MiB, and traps when it cannot.
+GROWING = """
+(module
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "proxy_on_context_create") (param i32 i32))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (if (i32.eq (memory.grow (i32.const 128)) (i32.const -1)) (then unreachable))
+    (i32.const 0)))
+"""
+
+
+@pytest.mark.parametrize(("profile", "statuses"), [("envoy", [200, 200]), ("service-extensions", [200, 503])])
+def test_memory_that_a_host_gives(tmp_path: Path, profile: str, statuses: list[int]) -> None:
+    path = tmp_path / "module.wasm"
+    path.write_bytes(wat2wasm(GROWING))
+    with ProxySession() as session:
+        proxy = session.proxy("wasmtime", [path], PluginSettings(host_profile=profile))
+        assert [proxy.get("/").response.status for _ in statuses] == statuses
+    played = Limits.of(PluginSettings(host_profile="service-extensions", memory_limit_bytes=64 << 20))
+    assert played.memory_text == "16 MiB, that of service-extensions"
