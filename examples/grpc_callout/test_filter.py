@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -38,13 +37,6 @@ def visit(proxy: Proxy, client: str | bytes = "ada", path: str = "/") -> Exchang
 
 def spent(proxy: Proxy) -> list[GrpcCallRecord]:
     return [call for call in proxy.grpc_calls if call.method == "Spend"]
-
-
-def wait_until(proxy: Proxy, condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it does not come to pass"
-        proxy.clock.advance(0.1)
 
 
 # --- unary ---
@@ -106,7 +98,7 @@ def test_or_they_do_not(proxy: Proxy) -> None:
     exchange = visit(proxy)
     assert (exchange.response.status, exchange.reached_upstream) == (503, False)
     proxy.grpc["quota"] = spending(GrpcReply(b""))
-    wait_until(proxy, lambda: visit(proxy).reached_upstream)
+    proxy.wait_until(lambda: visit(proxy).reached_upstream)
 
 
 def test_what_is_not_unicode_does_not_break_the_message(proxy: Proxy) -> None:
@@ -122,17 +114,17 @@ def test_what_is_not_unicode_does_not_break_the_message(proxy: Proxy) -> None:
 
 def test_suspended_clients_are_refused_without_a_call(proxy: Proxy) -> None:
     proxy.grpc["quota"] = spending(GrpcReply(b""), suspended=GrpcReply(b"\x0a\x03eve\x0a\x03bob"))
-    wait_until(proxy, lambda: visit(proxy, "eve").response.status == 403)
+    proxy.wait_until(lambda: visit(proxy, "eve").response.status == 403)
     calls = len(spent(proxy))
     assert visit(proxy, "bob").response.status == 403
     assert len(spent(proxy)) == calls
     assert visit(proxy, "ada").reached_upstream
     # The list holds while there is no news, and until there is other news.
     proxy.grpc["quota"] = spending(GrpcReply(b""), suspended=GrpcReply(status=14, status_message="restarting"))
-    wait_until(proxy, lambda: any("UNAVAILABLE: restarting" in line.message for line in proxy.logs))
+    proxy.wait_for_log("UNAVAILABLE: restarting")
     assert visit(proxy, "bob").response.status == 403
     proxy.grpc["quota"] = spending(GrpcReply(b""))
-    wait_until(proxy, lambda: visit(proxy, "bob").reached_upstream)
+    proxy.wait_until(lambda: visit(proxy, "bob").reached_upstream)
 
 
 class Watched(GrpcHandler):
@@ -159,15 +151,15 @@ def test_news_come_while_the_stream_is_open(proxy: Proxy) -> None:
         service.tell(b"\x0a\x03" + client.encode())
         return visit(proxy, client).response.status == 403
 
-    wait_until(proxy, lambda: suspended("eve"))
-    wait_until(proxy, lambda: suspended("bob"))
+    proxy.wait_until(lambda: suspended("eve"))
+    proxy.wait_until(lambda: suspended("bob"))
     assert visit(proxy, "eve").reached_upstream
     service.tell(b"\x0a\xff")
-    wait_until(proxy, lambda: any("not a message" in line.message for line in proxy.logs))
+    proxy.wait_for_log("not a message")
     for stream in service.streams:
         stream.finish()
     proxy.grpc["quota"] = spending(GrpcReply(b""))
-    wait_until(proxy, lambda: visit(proxy, "bob").reached_upstream)
+    proxy.wait_until(lambda: visit(proxy, "bob").reached_upstream)
 
 
 @pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])

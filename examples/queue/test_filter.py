@@ -1,6 +1,4 @@
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,13 +29,6 @@ pytestmark = pytest.mark.pywasm(
 )
 
 
-def wait_until(proxy: Proxy, condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it does not come to pass"
-        proxy.clock.advance(0.1)
-
-
 def events(callouts: list[Callout]) -> list[dict[str, Any]]:
     return [json.loads(line) for callout in callouts for line in callout.request.body.splitlines()]
 
@@ -46,16 +37,12 @@ def paths(callouts: list[Callout]) -> list[str]:
     return [event["path"] for event in events(callouts)]
 
 
-def has_logged(proxy: Proxy, text: str) -> Callable[[], bool]:
-    return lambda: any(text in line.message for line in proxy.logs)
-
-
 def test_what_changes_something_is_reported(proxy: Proxy) -> None:
     proxy.upstream = Response(201)
     started = proxy.clock.now_ns() // 1_000_000
     proxy.get("/read")
     proxy.post("/orders?x=1", headers=[("x-user", b'\xff"ada'), ("host", "shop")], body="{}")
-    wait_until(proxy, lambda: bool(proxy.callouts))
+    proxy.wait_until(lambda: bool(proxy.callouts))
     [callout] = proxy.callouts
     request = callout.request
     assert (request.method, request.path, request.authority) == ("POST", "/events", "collector")
@@ -75,11 +62,11 @@ def test_what_changes_something_is_reported(proxy: Proxy) -> None:
 def test_events_go_out_in_batches(proxy: Proxy) -> None:
     for number in range(7):
         proxy.delete(f"/{number}")
-    wait_until(proxy, lambda: len(events(proxy.callouts)) == 7)
+    proxy.wait_until(lambda: len(events(proxy.callouts)) == 7)
     assert paths(proxy.callouts) == [f"/{number}" for number in range(7)]
     assert max(len(events([callout])) for callout in proxy.callouts) <= 3
     assert len({callout.request.headers["idempotency-key"] for callout in proxy.callouts}) == len(proxy.callouts)
-    wait_until(proxy, lambda: proxy.metrics.counters.get("audit.shipped", 0) >= 7)
+    proxy.wait_until(lambda: proxy.metrics.counters.get("audit.shipped", 0) >= 7)
 
 
 @pytest.mark.parametrize(
@@ -95,10 +82,10 @@ def test_events_go_out_in_batches(proxy: Proxy) -> None:
 def test_a_batch_is_sent_until_it_is_taken(proxy: Proxy, answer: ClusterAnswer, reason: str) -> None:
     proxy.clusters["collector"] = answer
     proxy.put("/retried")
-    wait_until(proxy, has_logged(proxy, f"events have to wait: {reason}"))
+    proxy.wait_for_log(f"events have to wait: {reason}")
     before = len(proxy.callouts)
     proxy.clusters["collector"] = Response(202)
-    wait_until(proxy, lambda: len(proxy.callouts) > before)
+    proxy.wait_until(lambda: len(proxy.callouts) > before)
     assert set(paths(proxy.callouts)) == {"/retried"}
     assert len({callout.request.headers["idempotency-key"] for callout in proxy.callouts}) == 1
 
@@ -106,10 +93,10 @@ def test_a_batch_is_sent_until_it_is_taken(proxy: Proxy, answer: ClusterAnswer, 
 def test_a_batch_that_is_refused_does_not_hold_up_others(proxy: Proxy) -> None:
     proxy.clusters["collector"] = Response(413)
     proxy.post("/refused")
-    wait_until(proxy, has_logged(proxy, "1 events are lost: the collector refuses them with 413"))
+    proxy.wait_for_log("1 events are lost: the collector refuses them with 413")
     proxy.clusters["collector"] = Response(200)
     proxy.post("/next")
-    wait_until(proxy, lambda: "/next" in paths(proxy.callouts))
+    proxy.wait_until(lambda: "/next" in paths(proxy.callouts))
     assert paths(proxy.callouts) == ["/refused", "/next"]
 
 
@@ -117,9 +104,9 @@ def test_what_waits_has_a_bound(proxy: Proxy) -> None:
     proxy.clusters["collector"] = Response(500)
     for number in range(12):
         proxy.post(f"/{number}", headers={"x-user": "u" * 9000})
-    wait_until(proxy, has_logged(proxy, "events are lost: more than 5 wait for the collector"))
+    proxy.wait_for_log("events are lost: more than 5 wait for the collector")
     proxy.clusters["collector"] = Response(200)
-    wait_until(proxy, lambda: "/11" in paths(proxy.callouts))
+    proxy.wait_until(lambda: "/11" in paths(proxy.callouts))
     delivered = paths(proxy.callouts)
     assert delivered[-5:] == ["/7", "/8", "/9", "/10", "/11"]
     assert "/6" not in delivered
@@ -130,7 +117,7 @@ def test_what_waits_has_a_bound(proxy: Proxy) -> None:
 def test_without_a_shipper_requests_pass_all_the_same(proxy: Proxy) -> None:
     exchange = proxy.post("/")
     assert exchange.response.status == 200
-    assert has_logged(proxy, "an event is lost: no audit_shipper runs")()
+    proxy.wait_for_log("an event is lost: no audit_shipper runs")
 
 
 @pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])

@@ -104,7 +104,8 @@ class Proxy(Client):
     def wait_until(self, condition: Callable[[], ResultT], *, timeout: float = 5.0) -> ResultT:
         """Let time pass until the condition holds, and return what it returned: anything that is true.
 
-        It is asked at once, and after all that happens. `timeout` is in seconds, of virtual time in the embedded proxy.
+        It is asked at once, after all that happens, and every now and then. `timeout` is in seconds, of virtual time in
+        the embedded proxy.
         Raises ConditionNotMet then, ValueError for a timeout that is no duration, and what the condition raises.
         """
         deadline = self.clock.now_ns() + nanoseconds(timeout)
@@ -112,6 +113,23 @@ class Proxy(Client):
             if not self._pass_time(deadline):
                 raise ConditionNotMet(f"{_words(condition)} did not hold within {timeout:g} s")
         return result
+
+    def wait_for_log(self, pattern: str, *, timeout: float = 5.0) -> LogLine:
+        """Let time pass until the plugin has logged a line in which this regular expression is found: the first one.
+
+        Strict mode takes it for expected. Raises ConditionNotMet and ValueError as `wait_until` does, re.error for what
+        is no regular expression.
+        """
+        expression = re.compile(pattern)
+        self._expected.append(expression)
+
+        def line_found() -> list[LogLine]:
+            return [line for line in self.logs if expression.search(line.message)]
+
+        try:
+            return self.wait_until(line_found, timeout=timeout)[0]
+        except ConditionNotMet:
+            raise ConditionNotMet(f"no line of the log had {pattern!r} within {timeout:g} s") from None
 
     @abstractmethod
     def _pass_time(self, deadline_ns: int) -> bool:

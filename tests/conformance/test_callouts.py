@@ -155,7 +155,9 @@ def test_ticks_come_as_time_passes(proxy: Proxy) -> None:
 def test_a_test_waits_for_a_condition(proxy: Proxy) -> None:
     start = proxy.clock.now_ns()
     ask(proxy, "enqueue")
-    assert proxy.wait_until(lambda: [line for line in proxy.logs if line.message == "got one"])
+    assert proxy.wait_for_log("^got .ne$").root_id == "worker"
+    with pytest.raises(ConditionNotMet, match=r"no line of the log had '\^ne' within 0\.1 s"):
+        proxy.wait_for_log("^ne", timeout=0.1)
     assert proxy.wait_until(lambda: "at once", timeout=0) == "at once"
     with pytest.raises(ConditionNotMet, match=r"<lambda> \(test_callouts\.py:\d+\) did not hold within 0\.2 s"):
         proxy.wait_until(lambda: False, timeout=0.2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 
 import pytest
@@ -80,9 +79,7 @@ def test_shared_data_is_written_and_compared(proxy: Proxy) -> None:
 def test_items_of_a_queue_are_taken_by_whoever_comes_first(proxy: Proxy) -> None:
     exchange = proxy.get("/", headers={"x-items": "a,b,c"})
     assert upstream_header(exchange, "x-queue") == "True b'a' proxy_resolve_shared_queue: NOT_FOUND"
-    deadline = time.monotonic() + 5
-    while not any(line.message == "item c" for line in proxy.logs) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    proxy.wait_for_log("^item c$")
     assert [line.message for line in proxy.logs if line.message.startswith("item")] == ["item b", "item c"]
     assert upstream_header(proxy.get("/", headers={"x-items": "d"}), "x-queue") == (
         "True b'd' proxy_resolve_shared_queue: NOT_FOUND"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pytest
 
 from pywasm_filter.testing import (
@@ -29,14 +26,6 @@ def outcome(proxy: Proxy, scenario: str, **headers: str) -> str | None:
     exchange = proxy.get("/", headers={"x-scenario": scenario, **headers})
     assert exchange.upstream_request is not None
     return exchange.upstream_request.headers.get("x-outcome")
-
-
-def eventually(proxy: Proxy, condition: Callable[[], bool]) -> None:
-    """What a client's going away does behind Envoy takes a moment."""
-    deadline = time.monotonic() + 3
-    while not condition():
-        assert time.monotonic() < deadline
-        proxy.clock.advance(0.02)
 
 
 class Echo(GrpcHandler):
@@ -88,7 +77,7 @@ def test_a_timeout(proxy: Proxy, service: GrpcService) -> None:
     # Envoy's clock or the server's: on a busy machine either may be the quicker one.
     told = ("DEADLINE_EXCEEDED upstream request timeout", "DEADLINE_EXCEEDED Deadline Exceeded")
     assert outcome(proxy, "call", **{"x-timeout": "0.1"}) in told
-    eventually(proxy, lambda: proxy.grpc_calls[0].cancelled)
+    proxy.wait_until(lambda: proxy.grpc_calls[0].cancelled)
 
 
 def test_an_unknown_cluster(proxy: Proxy) -> None:
@@ -99,7 +88,7 @@ def test_an_unknown_cluster(proxy: Proxy) -> None:
 def test_a_call_that_is_taken_back(proxy: Proxy) -> None:
     proxy.grpc["authz"] = Delay(0.2, GrpcReply(b"late"))
     assert outcome(proxy, "cancelled") == "cancelled"
-    eventually(proxy, lambda: proxy.grpc_calls[0].cancelled)
+    proxy.wait_until(lambda: proxy.grpc_calls[0].cancelled)
     proxy.clock.advance(0.3)
     assert not any("taken back" in line.message for line in proxy.logs)
 
@@ -120,7 +109,7 @@ def test_a_stream_that_fails(proxy: Proxy) -> None:
 def test_a_stream_that_is_given_up(proxy: Proxy) -> None:
     proxy.grpc["authz"] = Echo
     assert outcome(proxy, "given_up") == "re:one"
-    eventually(proxy, lambda: proxy.grpc_calls[0].cancelled)
+    proxy.wait_until(lambda: proxy.grpc_calls[0].cancelled)
 
 
 @pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])
