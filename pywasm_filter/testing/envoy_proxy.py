@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pywasm_filter.sdk.abi import LogLevel
-from pywasm_filter.testing.answers import Delay, NoAnswer, Refuse, Reset
+from pywasm_filter.testing.answers import Refuse
 from pywasm_filter.testing.clock import NANOSECONDS, Clock, WallClock
-from pywasm_filter.testing.clusters import Answer, ClusterAnswer, Clusters, Partial
+from pywasm_filter.testing.clusters import ClusterAnswer, Clusters
 from pywasm_filter.testing.downstream import Downstream
 from pywasm_filter.testing.envoy import (
-    BuiltPlugin,
-    ClientResponse,
     ConnectionClosedError,
-    EnvoyProcess,
-    EnvoySettings,
-    EnvoyStartError,
     HangUp,
     MalformedResponseError,
     RecordedRequest,
     Silence,
-    Upstream,
     UpstreamResponse,
-    WasmLogLine,
-    WorkerChoice,
     request,
 )
 from pywasm_filter.testing.envoy.client import plain_connection
-from pywasm_filter.testing.envoy.client_connection import ClientConnector, server_certificates
-from pywasm_filter.testing.envoy.config import UPSTREAM_CLUSTER
-from pywasm_filter.testing.envoy.tcp import TcpBench
+from pywasm_filter.testing.envoy.client_connection import ClientConnector
+from pywasm_filter.testing.envoy.translation import is_callout, log_lines, played, request_of, response_of
 from pywasm_filter.testing.envoy_connection import EnvoyConnection
 from pywasm_filter.testing.errors import (
-    AttributesNotSupported,
     ClientsNotSupported,
     FaultsNotSupported,
     HostMisuse,
-    PluginConfigurationError,
     StepwiseNotSupported,
     StreamStalled,
     TraceNotSupported,
@@ -50,114 +35,17 @@ from pywasm_filter.testing.errors import (
 from pywasm_filter.testing.exchange import Exchange
 from pywasm_filter.testing.faults import Faults
 from pywasm_filter.testing.grpc import GrpcService, GrpcServices
-from pywasm_filter.testing.messages import Headers, LogLine, Request, Response
+from pywasm_filter.testing.messages import LogLine, Request, Response
 from pywasm_filter.testing.metrics import Metrics
 from pywasm_filter.testing.proxy import Proxy
-from pywasm_filter.testing.settings import PluginSettings
+from pywasm_filter.testing.running_envoy import SHORT, RunningEnvoy
 from pywasm_filter.testing.stepwise import Stream
 from pywasm_filter.testing.trace import Trace
-from pywasm_filter.testing.wire import end_to_end_headers, has_no_body
+from pywasm_filter.testing.wire import end_to_end_headers
 
-if TYPE_CHECKING:
-    from pywasm_filter.testing.envoy.grpc_server import GrpcServer
-
-_LEVELS = {
-    "trace": LogLevel.TRACE,
-    "debug": LogLevel.DEBUG,
-    "info": LogLevel.INFO,
-    "warning": LogLevel.WARN,
-    "error": LogLevel.ERROR,
-    "critical": LogLevel.CRITICAL,
-}
-_NAMES = {level: name for name, level in _LEVELS.items()}
-_METRICS = "wasmcustom."
-_SHORT = 2.0  # seconds that Envoy may take to see a connection end, or a test's function to answer
 _POLL = 0.01  # seconds between two looks at a condition
 _EMBEDDED_ONLY = "limit the test to the embedded proxy with @pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
 _NO_TRACE = f"Envoy does not show what crosses between it and the plugin; {_EMBEDDED_ONLY}"
-_TRAP = "Function: "  # how Envoy's message of a failed callback begins
-
-
-class RunningEnvoy:
-    """Envoy with a plugin, and behind it an upstream for each cluster that requests are routed to.
-
-    Its VMs live as long as it does: what a filter keeps in its module or its root context passes from one test to the
-    next when they share it.
-    """
-
-    def __init__(self, modules: Sequence[Path], settings: PluginSettings) -> None:
-        """`modules` has one for each plugin of the settings' chain."""
-        if settings.attributes:
-            raise AttributesNotSupported(
-                "the setting `attributes` is for the embedded proxy: a real Envoy has its own. Limit the test with "
-                "@pytest.mark.pywasm(hosts=['inprocess', 'wasmtime'])"
-            )
-        self.modules = tuple(modules)
-        self.settings = settings
-        self.grpc_servers: dict[str, GrpcServer] = {}
-        self._cleanup = contextlib.ExitStack()
-
-    def start(self) -> None:
-        """Raises PluginConfigurationError when Envoy refuses the plugin, EnvoyNotFoundError without a binary.
-
-        ImportError without grpcio, when there are gRPC clusters.
-        """
-        with contextlib.ExitStack() as cleanup:
-            names = [UPSTREAM_CLUSTER, *(route.cluster for route in self.settings.routes)]
-            self.upstreams = {
-                name: cleanup.enter_context(contextlib.closing(Upstream())) for name in dict.fromkeys(names)
-            }
-            self.services = {
-                name: cleanup.enter_context(contextlib.closing(Upstream())) for name in self.settings.clusters
-            }
-            for cluster in self.settings.grpc_clusters:
-                self.grpc_servers[cluster] = cleanup.enter_context(contextlib.closing(_grpc_server(cluster)))
-            ports, service_ports, grpc_ports = (
-                {name: server.port for name, server in servers.items()}
-                for servers in (self.upstreams, self.services, self.grpc_servers)
-            )
-            self.bench = cleanup.enter_context(TcpBench())
-            if self.settings.protocol == "tcp":
-                ports[UPSTREAM_CLUSTER] = self.bench.upstream_port
-            self.process = EnvoyProcess(_envoy_settings(self.modules, self.settings, ports, service_ports, grpc_ports))
-            try:
-                cleanup.enter_context(self.process)
-            except EnvoyStartError as error:
-                raise PluginConfigurationError(str(error), _own_lines(self.process.wasm_log_lines())) from error
-            if self.settings.protocol == "tcp":
-                self.bench.attach(self.process.address, self.process.echo_address)
-            self.workers = cleanup.enter_context(WorkerChoice(self.process))
-            self.start_up_lines = len(self.process.log_lines())
-            self.start_up_metrics = self.metrics()
-            self._cleanup = cleanup.pop_all()
-
-    def close(self) -> None:
-        """End Envoy and the upstreams."""
-        self._cleanup.close()
-
-    @property
-    def usable(self) -> bool:
-        """Whether Envoy runs and none of its VMs has trapped."""
-        return self.process.exit_status() is None and not self.bench.stuck and not self.traps()
-
-    def metrics(self) -> Metrics:
-        """The plugin's metrics, from all its VMs."""
-        named = [
-            {name.removeprefix(_METRICS): value for name, value in values.items()}
-            for values in self.process.metrics(_METRICS)
-        ]
-        return Metrics(*named)
-
-    def await_no_connection(self, cluster: str) -> None:
-        """Wait until Envoy knows that its connections to a cluster are gone."""
-        name = f"cluster.{cluster}.upstream_cx_active"
-        deadline = time.monotonic() + _SHORT
-        while self.process.stats(name).get(name) and time.monotonic() < deadline:
-            time.sleep(0.005)
-
-    def traps(self, since: int = 0) -> list[str]:
-        """Envoy's messages of callbacks that failed."""
-        return [line.message for line in self.process.log_lines(since) if line.message.startswith(_TRAP)]
 
 
 class EnvoyProxy(Proxy):
@@ -213,7 +101,7 @@ class EnvoyProxy(Proxy):
         """What the plugin has logged at its start and since this proxy was made."""
         process = self._envoy.process
         at_start = process.wasm_log_lines(until=self._envoy.start_up_lines)
-        return _own_lines([*at_start, *process.wasm_log_lines(self._first_line)])
+        return log_lines([*at_start, *process.wasm_log_lines(self._first_line)])
 
     @property
     def notes(self) -> list[str]:
@@ -261,14 +149,14 @@ class EnvoyProxy(Proxy):
             (name, entry)
             for name, upstream in upstreams.items()
             for entry in upstream.requests[earlier[name] :]
-            if entry.complete and not _is_callout(entry)
+            if entry.complete and not is_callout(entry)
         ]
         cluster, recorded = complete[-1] if complete else (None, None)
         return Exchange(
             response=response,
-            upstream_request=None if recorded is None else _request(recorded),
+            upstream_request=None if recorded is None else request_of(recorded),
             cluster=cluster,
-            logs=_own_lines(self._envoy.process.wasm_log_lines(first_line)),
+            logs=log_lines(self._envoy.process.wasm_log_lines(first_line)),
             trace=lambda: self.trace,
             properties=None,
             reset=reset,
@@ -288,7 +176,7 @@ class EnvoyProxy(Proxy):
         if self._envoy.settings.protocol == "tcp" and not self._envoy.bench.stuck:
             self._envoy.bench.reset_links()
         for server in self._servers.values():
-            server.await_handlers(_SHORT)
+            server.await_handlers(SHORT)
         self._raise_server_errors()
 
     def _pass_time(self, deadline_ns: int) -> bool:
@@ -320,7 +208,7 @@ class EnvoyProxy(Proxy):
         process = self._envoy.process
         host = (b"host", outgoing.authority.encode("utf-8", "surrogateescape"))
         try:
-            return _response(
+            return response_of(
                 request(
                     process.address if downstream.is_direct else process.client_address,
                     outgoing.method,
@@ -346,11 +234,11 @@ class EnvoyProxy(Proxy):
 
     def _handle(self, cluster: str, recorded: RecordedRequest) -> UpstreamResponse | HangUp | Silence:
         """Runs in a thread of the upstream's."""
-        return self._serve(cluster, recorded) if _is_callout(recorded) else _played(self._answer(_request(recorded)))
+        return self._serve(cluster, recorded) if is_callout(recorded) else played(self._answer(request_of(recorded)))
 
     def _serve(self, cluster: str, recorded: RecordedRequest) -> UpstreamResponse | HangUp | Silence:
         """Runs in a thread of the cluster's."""
-        return _played(self.clusters.arrive(cluster, _request(recorded)))
+        return played(self.clusters.arrive(cluster, request_of(recorded)))
 
     def _upstream_changed(self) -> None:
         for cluster in self._envoy.upstreams:
@@ -392,113 +280,10 @@ class _CheckedClock(WallClock):
         self._check()
 
 
-def _upstream_response(response: Response, wait: float = 0.0) -> UpstreamResponse:
-    bodyless = has_no_body(response.status)
-    return UpstreamResponse(
-        status=response.status,
-        headers=response.headers.raw,
-        body_chunks=response.chunks or (() if bodyless or response.trailers else (b"",)),
-        trailers=response.trailers.raw,
-        wait=wait,
-    )
-
-
-def _played(answer: Answer, wait: float = 0.0) -> UpstreamResponse | HangUp | Silence:
-    """What the server does; `wait` is the sum of the delays."""
-    match answer:
-        case Delay(seconds=seconds, answer=later):
-            return _played(later, wait + seconds)
-        case Response():
-            return _upstream_response(answer, wait)
-        case Partial(response=response, then=Reset()):
-            return HangUp(_upstream_response(response), wait)
-        case Partial(response=response):
-            return Silence(_upstream_response(response), wait)
-        case Reset():
-            return HangUp(wait=wait)
-        case NoAnswer():
-            return Silence()
-
-
 def _own_counts(now: Mapping[str, int], start: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
     """Counts without those of earlier proxies over the same Envoy."""
     return {name: count - before.get(name, 0) + start.get(name, 0) for name, count in now.items()}
 
 
-def _grpc_server(cluster: str) -> GrpcServer:
-    from pywasm_filter.testing.envoy.grpc_server import GrpcServer  # a large package, for these alone
-
-    return GrpcServer(cluster)
-
-
-def _envoy_settings(
-    modules: Sequence[Path],
-    settings: PluginSettings,
-    upstream_ports: Mapping[str, int],
-    clusters: Mapping[str, int],
-    grpc_clusters: Mapping[str, int],
-) -> EnvoySettings:
-    routed = dict(upstream_ports)
-    first, *further = (BuiltPlugin(*built) for built in zip(modules, settings.chain, strict=True))
-    plugin = first.plugin
-    return EnvoySettings(
-        module=first.module,
-        further_plugins=further,
-        concurrency=settings.concurrency,
-        protocol=settings.protocol,
-        upstream_port=routed.pop(UPSTREAM_CLUSTER),
-        routed_clusters=routed,
-        routes=settings.routes,
-        node=settings.node,
-        metadata=settings.metadata,
-        clusters=clusters,
-        grpc_clusters=grpc_clusters,
-        background_roots=settings.background_roots,
-        root_id=plugin.root_id,
-        plugin_name=plugin.plugin_name,
-        vm_id=plugin.vm_id,
-        configuration=plugin.configuration_bytes,
-        vm_configuration=plugin.vm_configuration_bytes,
-        environment=plugin.environment,
-        buffer_limit_bytes=settings.buffer_limit_bytes,
-        allow_on_headers_stop_iteration=plugin.allow_on_headers_stop_iteration,
-        failure_policy=plugin.failure_policy,
-        capabilities=plugin.capabilities,
-        client_listener=True,
-        certificates=server_certificates(),
-        wasm_log_level=_NAMES[settings.log_level],
-    )
-
-
-def _own_lines(lines: list[WasmLogLine]) -> list[LogLine]:
-    return [LogLine(_LEVELS[line.level], line.message, line.root_id) for line in lines]
-
-
-def _is_callout(recorded: RecordedRequest) -> bool:
-    """Whether a request comes from a plugin: Envoy marks these, and takes the mark off those of clients."""
-    return (b"x-envoy-internal", b"true") in recorded.headers
-
-
 def _is_plugins(message: str) -> bool:
     return message.startswith("wasm log")
-
-
-def _request(recorded: RecordedRequest) -> Request:
-    headers = Headers(recorded.headers)
-    return Request(
-        recorded.method,
-        recorded.path,
-        authority=str(headers.get("host", "")),
-        headers=end_to_end_headers(recorded.headers),
-        body=recorded.body_chunks,
-        trailers=recorded.trailers,
-    )
-
-
-def _response(received: ClientResponse) -> Response:
-    return Response(
-        received.status,
-        headers=end_to_end_headers(received.headers),
-        body=received.body_chunks,
-        trailers=received.trailers,
-    )

@@ -23,8 +23,8 @@ from pywasm_filter.testing.recent import Recent
 from pywasm_filter.testing.settings import PluginSettings, background_roots, capability_names, cluster_names
 
 if TYPE_CHECKING:
-    from pywasm_filter.testing.envoy_proxy import RunningEnvoy
     from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+    from pywasm_filter.testing.running_envoy import RunningEnvoy
 
 
 # Each holds three VMs of a filter, some hundred megabytes.
@@ -141,7 +141,7 @@ class ProxySession:
 
     def _running_envoy(self, modules: tuple[Path, ...], settings: PluginSettings) -> RunningEnvoy:
         """One that runs already, or a new one; those that were used last are kept."""
-        from pywasm_filter.testing.envoy_proxy import RunningEnvoy
+        from pywasm_filter.testing.running_envoy import RunningEnvoy
 
         same = [envoy for envoy in self._envoys if (envoy.modules, envoy.settings) == (modules, settings)]
         for envoy in same:

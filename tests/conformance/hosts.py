@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import Self
 
 from pywasm_filter.testing import EmbeddedProxy, PluginSettings, Proxy
-from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
+from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+from pywasm_filter.testing.running_envoy import RunningEnvoy
 from tests.conformance.interpreter_module import InterpreterGuest, interpreter_module
 
 _KEPT_ENVOYS = 2

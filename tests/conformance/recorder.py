@@ -18,8 +18,9 @@ import wasmtime
 
 from pywasm_filter.testing import EmbeddedProxy, PluginSettings, Proxy, Request, Response, StreamReset, StreamStalled
 from pywasm_filter.testing.clusters import ClusterAnswer
-from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
+from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+from pywasm_filter.testing.running_envoy import RunningEnvoy
 
 # Callbacks by the letter under which they are logged: name, number of parameters, whether there is a result.
 CALLBACKS = {

@@ -11,7 +11,8 @@ from pywasm_filter.testing import HostMisuse, PluginSettings
 from pywasm_filter.testing.envoy import EnvoyProcess, EnvoySettings
 from pywasm_filter.testing.envoy.tcp import TcpBench
 from pywasm_filter.testing.envoy_connection import EnvoyConnection
-from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
+from pywasm_filter.testing.envoy_proxy import EnvoyProxy
+from pywasm_filter.testing.running_envoy import RunningEnvoy
 
 ENDLESS = """(module (memory (export "memory") 1)
   (func (export "proxy_abi_version_0_2_1"))

@@ -10,8 +10,9 @@ from proxy_wasm_abi.generated.host_imports import MODULE_EXPORTS
 
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.testing import EmbeddedProxy, Exchange, HostMisuse, PluginSettings
-from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
+from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+from pywasm_filter.testing.running_envoy import RunningEnvoy
 from tests.hostile.addresses import END, VM_CONFIGURATION, Call, Texts, calls, module, places_of_addresses
 from tests.hostile.wat import MARKER, MEMORY, binary, exported, i32, imported
 

@@ -10,8 +10,9 @@ from proxy_wasm_abi.generated.host_imports import MODULE_EXPORTS
 
 from pywasm_filter.sdk.abi import MapType
 from pywasm_filter.testing import EmbeddedProxy, HostMisuse, PluginSettings
-from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
+from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+from pywasm_filter.testing.running_envoy import RunningEnvoy
 from tests.hostile.wat import BASE, binary, exported, i32, imported, quoted
 
 ADD = next(entry for entry in proxy_wasm_abi.load().hostcalls if entry.name == "proxy_add_header_map_value")

@@ -17,9 +17,10 @@ from pywasm_filter.testing import (
     PluginSettings,
     ProxyTestError,
 )
-from pywasm_filter.testing.envoy_proxy import EnvoyProxy, RunningEnvoy
+from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 from pywasm_filter.testing.guests.limits import Limits
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
+from pywasm_filter.testing.running_envoy import RunningEnvoy
 from tests.hostile.corpus import Hostile, hostile_modules
 
 LIMITS = Limits(callback_seconds=0.1, memory_bytes=64 << 20)

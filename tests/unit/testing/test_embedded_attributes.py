@@ -14,8 +14,8 @@ from pywasm_filter.testing import (
     Route,
 )
 from pywasm_filter.testing.embedded.attribute_values import NODE, Message, from_json, metadata
-from pywasm_filter.testing.envoy_proxy import RunningEnvoy
 from pywasm_filter.testing.guests.inprocess import InProcessGuest
+from pywasm_filter.testing.running_envoy import RunningEnvoy
 
 
 def read(tmp_path: Path, expression: str, **settings: Any) -> str:
