@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ from typing import Any
 import proxy_wasm_abi
 import pywasm_compiler
 from pywasm_compiler import engine as engines
-from pywasm_compiler.engine import Options, Program, Progress
+from pywasm_compiler.engine import Options, Program, Progress, Recording
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.source import SourceTree, read_source_tree
 
@@ -38,13 +39,30 @@ _PROBE_PROGRAM = (
 )
 _CACHED_MODULES = 20
 _LARGE_FILE = 16 << 20
+_COVERAGE_REPORTS = ("coverage.json", "coverage.lcov", "coverage.xml")
+"""What coverage.py writes after each test run, under the names that it chooses."""
 
 
 def _silent(_: str) -> None:
     """Progress that nobody watches."""
 
 
-def build(source: Path, *, engine: str = "cpython", strip: bool = False, progress: Progress = _silent) -> bytes:
+class Recorded(StrEnum):
+    """What a module records of what runs in it, for coverage."""
+
+    NOTHING = "nothing"
+    LINES = "lines"
+    BRANCHES = "branches"
+
+
+def build(
+    source: Path,
+    *,
+    engine: str = "cpython",
+    strip: bool = False,
+    recorded: Recorded = Recorded.NOTHING,
+    progress: Progress = _silent,
+) -> bytes:
     """Build a filter and return the module's bytes. `progress` is told each step as it begins.
 
     Raises CompileError for a mistake in the filter, and for an engine that does not exist.
@@ -64,8 +82,15 @@ def build(source: Path, *, engine: str = "cpython", strip: bool = False, progres
             search_path=(staged, *tree.search_path),
             hostcalls=needed.hostcalls,
             callbacks=needed.callbacks,
+            recording=_recording(tree, recorded),
         )
         return compiler.compile(program, Options(strip=strip), progress)
+
+
+def _recording(tree: SourceTree, recorded: Recorded) -> Recording | None:
+    if recorded is Recorded.NOTHING:
+        return None
+    return Recording((*tree.modules, *tree.installed), branches=recorded is Recorded.BRANCHES)
 
 
 def probe(source: Path) -> tuple[str, ...]:
@@ -205,7 +230,14 @@ def _unwritable(output: Path, error: OSError | ValueError) -> CompileError:
 # --- cache ---
 
 
-def cached_build(source: Path, *, engine: str = "cpython", strip: bool = False, progress: Progress = _silent) -> Path:
+def cached_build(
+    source: Path,
+    *,
+    engine: str = "cpython",
+    strip: bool = False,
+    recorded: Recorded = Recorded.NOTHING,
+    progress: Progress = _silent,
+) -> Path:
     """Build a filter, or take the result of an earlier build of the same inputs from the user's cache.
 
     Inputs are the filter and what it imports, the files beside it that are no Python (it may read them while it is
@@ -213,10 +245,11 @@ def cached_build(source: Path, *, engine: str = "cpython", strip: bool = False, 
     newest modules are kept. Raises CompileError.
     """
     tree = read_source_tree(source)
-    key = _digest(_inputs(tree), f"{engine} {strip} {_versions()}")
+    key = _digest(_inputs(tree), f"{engine} {strip} {recorded} {_versions()}")
     entries = CacheEntries(cache_directory("modules"), ".wasm", _CACHED_MODULES)
     return entries.get(
-        f"{tree.filter.stem}-{key}", lambda: build(source, engine=engine, strip=strip, progress=progress)
+        f"{tree.filter.stem}-{key}",
+        lambda: build(source, engine=engine, strip=strip, recorded=recorded, progress=progress),
     )
 
 
@@ -233,7 +266,8 @@ def _inputs(tree: SourceTree) -> Iterator[Path]:
 
 def _may_be_read(file: Path) -> bool:
     """Whether a file beside the filter may be data that it reads while it is imported."""
-    return file.is_file() and not file.name.startswith(".") and file.suffix not in (".py", ".pyc", ".wasm")
+    other = file.name.startswith(".") or file.suffix in (".py", ".pyc", ".wasm") or file.name in _COVERAGE_REPORTS
+    return not other and file.is_file()
 
 
 def _versions() -> str:

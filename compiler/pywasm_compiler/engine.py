@@ -15,12 +15,21 @@ Progress: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Recording:
+    """The files of which a module is to record what runs, for coverage; `branches`: the ways between lines, too."""
+
+    files: tuple[Path, ...]
+    branches: bool
+
+
+@dataclass(frozen=True)
 class Program:
     """What is compiled.
 
     `filter_module` is the author's module and `runtime_module` the one whose `start(filter_module, host)` returns the
     object that has the callbacks as methods. Both are found on `search_path`, the directories of the guest's
     `sys.path`, in order. `hostcalls` and `callbacks` are the ABI's names of what the module imports and exports.
+    With a `recording` the module is one for tests alone.
     """
 
     filter_module: str
@@ -28,6 +37,7 @@ class Program:
     search_path: tuple[Path, ...]
     hostcalls: tuple[str, ...]
     callbacks: tuple[str, ...]
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True)

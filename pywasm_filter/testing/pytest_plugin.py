@@ -27,6 +27,7 @@ _TRACE_LINES = "200"
 _proxies = pytest.StashKey[list["Proxy"]]()
 _strict = pytest.StashKey[list["Proxy"]]()
 _passed = pytest.StashKey[list["Proxy"]]()
+_session_of = pytest.StashKey["ProxySession"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -101,7 +102,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that has passed, where a strict proxy has seen what the test has not expected."""
-    result = yield
+    try:
+        result = yield
+    finally:
+        if _session_of in item.stash:
+            item.stash[_session_of].coverage.show()  # now: coverage.py may count for this phase of this test
     strict = item.stash.get(_strict, [])
     _check_strict(strict)
     item.stash[_passed] = strict
@@ -156,7 +161,7 @@ def make_proxy(request: pytest.FixtureRequest, pywasm_host: str, _pywasm_session
     node: pytest.Item = request.node
     made: list[Proxy] = []
     strict: list[Proxy] = []
-    node.stash[_proxies], node.stash[_strict] = made, strict
+    node.stash[_proxies], node.stash[_strict], node.stash[_session_of] = made, strict, _pywasm_session
 
     def make(**arguments: Any) -> Proxy:
         merged = {**_marker_arguments(node), **arguments}
@@ -177,6 +182,7 @@ def make_proxy(request: pytest.FixtureRequest, pywasm_host: str, _pywasm_session
     yield make
     for proxy in made:
         proxy.close()
+    _pywasm_session.coverage.show()
     settled = node.stash.get(_passed, None)
     _check_strict(settled or [])  # once more: contexts end with the proxy
 

@@ -13,6 +13,7 @@ from pywasm_compiler.inspection import read_abi_version
 
 from pywasm_filter.testing.embedded import EmbeddedProxy
 from pywasm_filter.testing.errors import ProfileNotSupported, ProxyTestError
+from pywasm_filter.testing.guest_coverage import GuestCoverage, measured_branches
 from pywasm_filter.testing.guests import GuestFactory
 from pywasm_filter.testing.guests.inprocess import PASSING, InProcessGuest
 from pywasm_filter.testing.host_check import check_filter, check_module
@@ -44,8 +45,10 @@ class ProxySession:
     """
 
     def __init__(self, passing: tuple[type[BaseException], ...] = ()) -> None:
+        self.coverage = GuestCoverage()
+        """What modules have recorded for coverage.py."""
         self._passing = PASSING + passing
-        self._modules: dict[Path, Path] = {}
+        self._modules: dict[tuple[Path, bool | None], Path] = {}
         self._compiled: Recent[tuple[Path, tuple[tuple[str, str], ...]], WasmtimeModule] = Recent(_KEPT_MODULES)
         self._envoys: list[RunningEnvoy] = []
 
@@ -94,18 +97,23 @@ class ProxySession:
         check_filter(filter_path, settings)
         return lambda hostcalls: InProcessGuest(filter_path, hostcalls, self._passing)
 
-    def _built(self, filter_path: Path) -> Path:
-        """The module of a filter, built once a session. A .wasm file is a module already."""
-        module = self._modules.get(filter_path)
+    def _built(self, filter_path: Path, branches: bool | None = None) -> Path:
+        """The module of a filter, built once a session. A .wasm file is a module already.
+
+        `branches`: whether it is to record these, beside lines; None to record nothing.
+        """
+        key = (filter_path, branches)
+        module = self._modules.get(key)
         if filter_path.suffix == ".wasm":
             if module is None:
                 read_abi_version(filter_path)
-                self._modules[filter_path] = filter_path
+                self._modules[key] = filter_path
             return filter_path
         if module is None or not module.is_file():  # the cache keeps the newest modules only
-            from pywasm_filter.build import cached_build
+            from pywasm_filter.build import Recorded, cached_build
 
-            module = self._modules[filter_path] = cached_build(filter_path)
+            recorded = Recorded.NOTHING if branches is None else Recorded.BRANCHES if branches else Recorded.LINES
+            module = self._modules[key] = cached_build(filter_path, recorded=recorded)
         return module
 
     def _under_wasmtime(self, filter_path: Path, plugin: Plugin, settings: PluginSettings) -> GuestFactory:
@@ -114,8 +122,11 @@ class ProxySession:
             from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
         except ImportError as error:
             raise HostNotInstalled("the host wasmtime needs the package wasmtime: pip install wasmtime") from error
-        key = (self._built(filter_path), tuple(plugin.environment.items()))
-        module = self._compiled.get(key, lambda: WasmtimeModule.read(key[0], environment=plugin.environment))
+        environment = plugin.environment
+        key = (self._built(filter_path, measured_branches()), tuple(environment.items()))
+        module = self._compiled.get(
+            key, lambda: WasmtimeModule.read(key[0], environment=environment, coverage=self.coverage)
+        )
         check_module(key[0], filter_path, settings)
         limits = Limits.of(settings)
         return lambda hostcalls: module.instantiate(hostcalls, limits, plugin.capabilities)

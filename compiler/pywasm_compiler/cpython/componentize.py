@@ -64,8 +64,23 @@ def componentize(program: Program) -> bytes:
 
 
 def _app_source(program: Program) -> str:
-    arguments = f"{program.filter_module!r}, {program.runtime_module!r}, {program.callbacks!r}"
-    return f"from pywasm_entry import load\n\nWitWorld = load({arguments})\n"
+    arguments = [program.filter_module, program.runtime_module, program.callbacks, *_recording(program)]
+    return f"from pywasm_entry import load\n\nWitWorld = load({', '.join(map(repr, arguments))})\n"
+
+
+def _recording(program: Program) -> tuple[()] | tuple[str, dict[str, tuple[str, str]]]:
+    """The recorder, and the files for it: name in the guest -> path on the host, module. Nothing if there is none."""
+    if program.recording is None:
+        return ()
+    files = {}
+    for file in program.recording.files:
+        for number, directory in enumerate(program.search_path, 1):
+            if file.is_relative_to(directory):
+                relative = file.relative_to(directory)
+                module = ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
+                files[f"/{number}/{relative.as_posix()}"] = (str(file), module)
+                break
+    return "record_arcs" if program.recording.branches else "record_lines", files
 
 
 def _run(workspace: Path, wit: Path, search_path: list[str], output: Path) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, IMPORT_MODULE, M
 
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.testing.errors import CallbackTimeout, GuestLoadError, ProxyTestError
+from pywasm_filter.testing.guest_coverage import GuestCoverage
 from pywasm_filter.testing.guests.code_cache import CodeCache
 from pywasm_filter.testing.guests.engine import SETTINGS, engine, one_line, set_deadline
 from pywasm_filter.testing.guests.guest import GuestTrap
@@ -22,6 +23,7 @@ from pywasm_filter.testing.guests.imports import CoreFunction, host_imports
 from pywasm_filter.testing.guests.limits import Limits
 from pywasm_filter.testing.guests.memory import PAGE, GuestMemory
 from pywasm_filter.testing.guests.module_image import ModuleImage, split_module
+from pywasm_filter.testing.guests.recording import RecordingLayout, RecordingReader, find_recording
 from pywasm_filter.testing.guests.wasi import SIGNATURES as WASI_SIGNATURES
 from pywasm_filter.testing.guests.wasi import Wasi
 
@@ -67,10 +69,20 @@ class WasmtimeModule:
     Raises GuestLoadError for what a Proxy-Wasm host refuses to load.
     """
 
-    def __init__(self, data: bytes, *, environment: Mapping[str, str] | None = None, cache: CodeCache | None = None):
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        environment: Mapping[str, str] | None = None,
+        cache: CodeCache | None = None,
+        coverage: GuestCoverage | None = None,
+    ) -> None:
+        """`coverage` gets what the module records, if it is built to record anything."""
         if not data.startswith(_MAGIC):  # wasmtime would take it for the text format
             raise GuestLoadError("not a valid module: it does not begin as WebAssembly does")
         image = split_module(data)
+        self._coverage = coverage
+        self._recording = None if coverage is None else find_recording(image)
         self._environment = dict(environment or {})
         cache = cache or default_cache()
         self._module = cache.module(image.code)
@@ -79,14 +91,16 @@ class WasmtimeModule:
         _check_imports(self._module.imports)
 
     @classmethod
-    def read(cls, path: Path, *, environment: Mapping[str, str] | None = None) -> WasmtimeModule:
+    def read(
+        cls, path: Path, *, environment: Mapping[str, str] | None = None, coverage: GuestCoverage | None = None
+    ) -> WasmtimeModule:
         """Read a module's file. Raises GuestLoadError when it cannot be read."""
         try:
             data = path.read_bytes()
         except OSError as error:
             raise GuestLoadError(f"{path} cannot be read: {error.strerror}") from error
         try:
-            return cls(data, environment=environment)
+            return cls(data, environment=environment, coverage=coverage)
         except GuestLoadError as error:
             raise GuestLoadError(f"{path}: {error}") from error
 
@@ -94,7 +108,10 @@ class WasmtimeModule:
         self, host: Hostcalls, limits: Limits | None = None, capabilities: Collection[str] | None = None
     ) -> WasmtimeGuest:
         """A fresh VM, which may use the WASI functions among `capabilities`, or all. A `GuestFactory`."""
-        return WasmtimeGuest(self._module, self._image, host, self._environment, limits or Limits(), capabilities)
+        guest = WasmtimeGuest(self._module, self._image, host, self._environment, limits or Limits(), capabilities)
+        if self._coverage is not None and self._recording is not None:
+            guest.record(self._recording, self._coverage)
+        return guest
 
 
 class WasmtimeGuest:
@@ -139,6 +156,7 @@ class WasmtimeGuest:
                 raise GuestLoadError(f"the module's data at {address:#x} is outside of its memory")
         self._allocator = next(entry for name in _ALLOCATORS if (entry := self._function(name)) is not None)
         self.exports = frozenset(name for name in MODULE_EXPORTS if self._function(name) is not None)
+        self._tell_coverage: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """_initialize and main, or _start."""
@@ -165,6 +183,12 @@ class WasmtimeGuest:
         assert function is not None
         return self._enter(name, function, *args)
 
+    def record(self, layout: RecordingLayout, coverage: GuestCoverage) -> None:
+        """Tell what has run, of which there is something from before the snapshot, after each callback."""
+        reader = RecordingReader(layout, self.memory)
+        self._tell_coverage = lambda: coverage.add(reader.news())
+        self._tell_coverage()
+
     def discard(self) -> None:
         """Give the memory back, once the call that runs has returned: the garbage collector would not hurry for it."""
         self._discarded = True
@@ -188,6 +212,7 @@ class WasmtimeGuest:
         try:
             return self._call(function, *args)
         finally:
+            self._tell_coverage()
             self._depth -= 1
             if self._discarded and not self._depth:
                 self._store.close()

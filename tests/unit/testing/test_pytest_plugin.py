@@ -11,6 +11,7 @@ import pytest
 import wasmtime
 
 from pywasm_filter import build as builds
+from pywasm_filter.build import Recorded
 from pywasm_filter.testing import LogLevel, PluginSettings
 from pywasm_filter.testing.marker import OF_THE_TEST
 from pywasm_filter.testing.session import ProxySession
@@ -377,7 +378,8 @@ def test_proxies_are_closed_after_the_test(plain_pytester: pytest.Pytester) -> N
 def test_a_filter_is_built_once_a_session(plain_pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Path] = []
 
-    def build(source: Path) -> Path:
+    def build(source: Path, recorded: Recorded) -> Path:
+        assert recorded is Recorded.NOTHING
         built.append(source)
         return write_module(plain_pytester.path)
 
@@ -595,7 +597,8 @@ def test_a_wrong_host_in_the_marker_is_told(plain_pytester: pytest.Pytester, hos
 def test_a_module_that_the_cache_has_dropped_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Path] = []
 
-    def cached_build(source: Path) -> Path:
+    def cached_build(source: Path, recorded: Recorded) -> Path:
+        assert recorded is Recorded.NOTHING
         built.append(source)
         return write_module(tmp_path)
 

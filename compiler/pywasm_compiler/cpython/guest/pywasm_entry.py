@@ -13,7 +13,7 @@ import gc
 import importlib
 import random  # noqa: F401 - componentize-py's runtime reseeds it, and cannot import it later
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -27,12 +27,23 @@ if TYPE_CHECKING:
 FAILURE_FILE = "failure.json"
 
 
-def load(filter_module: str, runtime_module: str, callbacks: Sequence[str]) -> Callable[[], object]:
-    """Import the author's module through the runtime and return a constructor of the object with the callbacks."""
+def load(
+    filter_module: str,
+    runtime_module: str,
+    callbacks: Sequence[str],
+    recorder: str = "",
+    recorded: Mapping[str, tuple[str, str]] | None = None,
+) -> Callable[[], object]:
+    """Import the author's module through the runtime and return a constructor of the object with the callbacks.
+
+    `recorder` is the function of `pywasm_recorder` that records what runs of the files in `recorded`; empty for none.
+    """
     # Neither written to the author's directory nor read from it: a build depends on sources alone.
     sys.pycache_prefix = "/no-pycache"
     sys.dont_write_bytecode = True
     try:
+        if recorder:
+            getattr(importlib.import_module("pywasm_recorder"), recorder)(recorded)
         vm = _start(filter_module, runtime_module, callbacks)
         complete_standard_library()
     except BaseException as error:
