@@ -67,7 +67,7 @@ def run(made: WasmtimeModule, callback: str, program: list[Call]) -> None:
 
 @pytest.mark.parametrize("hostcall", HOSTCALLS, ids=lambda hostcall: hostcall.name)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_any_numbers(hostcall: Hostcall, compiled: list[WasmtimeModule], data: st.DataObject) -> None:
     before = data.draw(st.lists(any_call, max_size=MOST_CALLS - 2))
     program = [*before, data.draw(calls(hostcall)), data.draw(any_call)]

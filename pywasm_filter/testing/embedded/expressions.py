@@ -66,17 +66,24 @@ class Expressions:
 
     def create(self, source: bytes) -> tuple[Status, bytes]:
         """Compile: a token of 4 bytes. What does not parse is refused, and what calls an unknown function."""
+        token = self._next_token
         try:
-            tree = self._environment.compile(source.decode("utf-8"))
+            expression = self._compiled(source)
         except (CELParseError, UnicodeDecodeError, RecursionError):
             return Status.BAD_ARGUMENT, b""
-        token = self._next_token
         self._next_token += 1
-        if not set(_called(tree)) <= base_functions.keys() | _MACROS:
+        if expression is None:
             return Status.BAD_ARGUMENT, b""
-        identifiers = frozenset(str(leaf) for leaf in tree.scan_values(lambda leaf: _is_identifier(leaf)))
-        self._expressions[token] = _Expression(self._environment.program(tree), identifiers)
+        self._expressions[token] = expression
         return Status.OK, token.to_bytes(_TOKEN_BYTES, "little")
+
+    def _compiled(self, source: bytes) -> _Expression | None:
+        """None for one that calls an unknown function. Raises CELParseError, UnicodeDecodeError, RecursionError."""
+        tree = self._environment.compile(source.decode("utf-8"))
+        if not set(_called(tree)) <= base_functions.keys() | _MACROS:
+            return None
+        identifiers = frozenset(str(leaf) for leaf in tree.scan_values(lambda leaf: _is_identifier(leaf)))
+        return _Expression(self._environment.program(tree), identifiers)
 
     def evaluate(self, token: bytes, context: Context) -> tuple[Status, bytes]:
         """The value for a context, as attributes are handed out. INTERNAL_FAILURE when the evaluation fails."""

@@ -11,7 +11,7 @@ from pywasm_filter.sdk.protobuf import bytes_field, decode_fields, number_field
 from pywasm_filter.testing.embedded.contexts import Context, StreamContext
 from pywasm_filter.testing.embedded.filter_state import UNSUPPORTED_OBJECTS, Declaration, StateType, make_object
 from pywasm_filter.testing.embedded.virtual_machine import VirtualMachine
-from pywasm_filter.testing.errors import ForeignFunctionNotInstalled, HostcallNotSupported
+from pywasm_filter.testing.errors import ForeignFunctionNotInstalled, HostcallNotSupported, HostMisuse
 
 if TYPE_CHECKING:
     from pywasm_filter.testing.embedded.expressions import Expressions
@@ -39,7 +39,7 @@ class ForeignFunctions:
             b"expr_evaluate": lambda token: self._of_root().evaluate(token, self._vm.called_context()),
             b"set_envoy_filter_state": self._set_envoy_filter_state,
             b"sign": _sign,
-            b"uncompress": _uncompress,
+            b"uncompress": self._uncompress,
             b"verify_signature": _verify_signature,
         }
 
@@ -84,6 +84,19 @@ class ForeignFunctions:
         context.view().info.filter_state.set_object(name, data, numbers.get(3, 0))
         return Status.OK, b""
 
+    def _uncompress(self, data: bytes) -> Answer:
+        most = self._vm.settings.memory_limit_bytes
+        stream = zlib.decompressobj()
+        try:
+            plain = stream.decompress(data, most)
+        except zlib.error:
+            return Status.SERIALIZATION_FAILURE, b""
+        if stream.eof:
+            return Status.OK, plain
+        if len(plain) == most:
+            raise HostMisuse("uncompress: the result is larger than the memory of the VM, which makes Envoy crash")
+        return Status.SERIALIZATION_FAILURE, b""
+
     def _of_root(self) -> Expressions:
         """The expressions of the root context whose callback runs, or one of whose streams' callbacks."""
         try:
@@ -124,15 +137,6 @@ def _message(
 
 def _compress(data: bytes) -> Answer:
     return Status.OK, zlib.compress(data)
-
-
-def _uncompress(data: bytes) -> Answer:
-    stream = zlib.decompressobj()
-    try:
-        plain = stream.decompress(data)
-    except zlib.error:
-        return Status.SERIALIZATION_FAILURE, b""
-    return (Status.OK, plain) if stream.eof else (Status.SERIALIZATION_FAILURE, b"")
 
 
 def _verify_signature(arguments: bytes) -> Answer:

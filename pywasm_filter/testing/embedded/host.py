@@ -293,10 +293,8 @@ class Host:
 
     def proxy_call_foreign_function(self, function_name: bytes, arguments: bytes, /) -> tuple[int, bytes]:
         """A function beyond the ABI."""
-        try:
+        with self._noting_misuse():
             return self._foreign.call(function_name, arguments)
-        except HostcallNotSupported as error:
-            self._refuse(error)
 
     # --- helpers ---
 
