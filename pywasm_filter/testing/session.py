@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +16,7 @@ from pywasm_filter.testing.embedded import EmbeddedProxy
 from pywasm_filter.testing.errors import ProfileNotSupported, ProxyTestError
 from pywasm_filter.testing.guest_coverage import GuestCoverage, measured_branches
 from pywasm_filter.testing.guests import GuestFactory
-from pywasm_filter.testing.guests.inprocess import PASSING, InProcessGuest
+from pywasm_filter.testing.guests.inprocess import PASSING, InProcessGuest, filter_needs
 from pywasm_filter.testing.host_check import check_filter, check_module
 from pywasm_filter.testing.marker import unknown_argument
 from pywasm_filter.testing.plugin import Plugin, encode_configuration
@@ -95,7 +96,8 @@ class ProxySession:
 
     def _in_process(self, filter_path: Path, _plugin: Plugin, settings: PluginSettings) -> GuestFactory:
         check_filter(filter_path, settings)
-        return lambda hostcalls: InProcessGuest(filter_path, hostcalls, self._passing)
+        find_needs = cache(lambda: filter_needs(filter_path))  # once for all VMs of the proxy
+        return lambda hostcalls: InProcessGuest(filter_path, hostcalls, self._passing, find_needs)
 
     def _built(self, filter_path: Path, branches: bool | None = None) -> Path:
         """The module of a filter, built once a session. A .wasm file is a module already.

@@ -39,15 +39,24 @@ class InProcessGuest:
     debugger starts. What a compiled filter cannot pass to a hostcall raises here as it does there.
     """
 
-    def __init__(self, filter_path: Path, host: Hostcalls, passing: tuple[type[BaseException], ...] = PASSING) -> None:
-        """Raises CompileError when the filter cannot be imported. `passing` are not taken for traps."""
+    def __init__(
+        self,
+        filter_path: Path,
+        host: Hostcalls,
+        passing: tuple[type[BaseException], ...] = PASSING,
+        find_needs: Callable[[], Needs] | None = None,
+    ) -> None:
+        """Raises CompileError when the filter cannot be imported. `passing` are not taken for traps.
+
+        `find_needs` tells what the filter needs of its host where that is known; otherwise its source is searched.
+        """
         self._passing = passing
         self._redirect = Redirect()
         self._interpreter = _InterpreterState()
         self._virtual_time: VirtualTime | None = None
         with self._interpreter, importable_clocks():
             self._filter = load_filter(filter_path)
-        self._needs = _needs(filter_path)
+        self._needs = filter_needs(filter_path) if find_needs is None else find_needs()
         self._host: Hostcalls = cast("Hostcalls", _CheckedHostcalls(host, frozenset(self._needs.hostcalls)))
         self._vm = Vm(self._filter.registry, passing)
 
@@ -216,6 +225,7 @@ def _lifted(hostcall: Hostcall, value: Value, arg: object) -> int | bytes:
     return number
 
 
-def _needs(filter_path: Path) -> Needs:
+def filter_needs(filter_path: Path) -> Needs:
+    """What a filter needs of its host. Raises CompileError."""
     tree = read_source_tree(filter_path)
     return needs((*tree.modules, *tree.installed))
