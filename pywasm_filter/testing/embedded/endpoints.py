@@ -59,6 +59,7 @@ class Router:
         self._headers: list[Pair] | None = None
         self._trailers: list[Pair] = []
         self._chunks: list[bytes] = []
+        self._request: Request | None = None  # as it was when it was asked for, until more passes
         self.complete = False
 
     @property
@@ -89,6 +90,7 @@ class Router:
             self._reply(HUNG_UP.reply)
             return
         check_syntax("the request", headers)
+        self._request = None
         self._headers = list(headers)
         if end_stream and headers.get(b":method") not in BODYLESS_METHODS and headers.get(b"content-length") is None:
             self._headers.append((b"content-length", b"0"))
@@ -98,12 +100,14 @@ class Router:
     def take_body(self, data: BodyBuffer, end_stream: bool) -> None:
         """Take a frame. A route that is found anew shows in attributes, and changes nothing else any more."""
         self._refresh_route()
+        self._request = None
         self._chunks.append(data.take())
         self._end(end_stream)
 
     def take_trailers(self, trailers: HeaderMap) -> None:
         """Take the trailers."""
         check_syntax("the request", trailers)
+        self._request = None
         self._trailers = list(trailers)
         self._end(True)
 
@@ -118,16 +122,18 @@ class Router:
     def request(self) -> Request:
         """The request so far. AssertionError before the headers have passed."""
         assert self._headers is not None
-        fields = dict(self._headers)
-        return Request(
-            _text(fields, b":method"),
-            _text(fields, b":path"),
-            authority=_text(fields, b":authority"),
-            scheme=_text(fields, b":scheme"),
-            headers=end_to_end_headers(self._headers),
-            body=self._chunks,
-            trailers=_sent_trailers(self._headers, self._trailers),
-        )
+        if self._request is None:
+            fields = dict(self._headers)
+            self._request = Request(
+                _text(fields, b":method"),
+                _text(fields, b":path"),
+                authority=_text(fields, b":authority"),
+                scheme=_text(fields, b":scheme"),
+                headers=end_to_end_headers(self._headers),
+                body=self._chunks,
+                trailers=_sent_trailers(self._headers, self._trailers),
+            )
+        return self._request
 
     def _end(self, end_stream: bool) -> None:
         if end_stream:
