@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from pywasm_filter.testing import Client, ClientsNotSupported, Proxy, Tls
+from pywasm_filter.testing import Client, Proxy, Tls
 
 NAMES = [
     "source.address",
@@ -138,16 +138,8 @@ def test_step_by_step(proxy: Proxy) -> None:
     assert "request_headers source.address str 10.0.0.9:1234" in [line.message for line in proxy.logs]
 
 
-@pytest.mark.pywasm(filter="tcp_client_filter.py", protocol="tcp", configuration=b"", hosts=["inprocess", "wasmtime"])
+@pytest.mark.pywasm(filter="tcp_client_filter.py", protocol="tcp", configuration=b"", hosts=["inprocess"])
 def test_clients_of_tcp(proxy: Proxy) -> None:
     connection = proxy.client(source="10.0.0.9:1234", tls=Tls(sni="db.example")).connect()
     assert [line.message for line in proxy.logs] == ["10.0.0.9:1234 db.example TLSv1.3"]
     connection.close()
-
-
-@pytest.mark.pywasm(filter="tcp_client_filter.py", protocol="tcp", configuration=b"", hosts=["envoy"])
-def test_a_real_envoy_has_no_clients_of_tcp(proxy: Proxy) -> None:
-    with pytest.raises(
-        ClientsNotSupported, match=r"limit the test to the embedded proxy with @pytest\.mark\.pywasm\(hosts="
-    ):
-        proxy.client(source="10.0.0.9:1234").connect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pywasm_filter.testing import Connection, MakeProxy, Proxy, StreamStalled, WrongProtocol
+from pywasm_filter.testing import ClientsNotSupported, Connection, MakeProxy, Proxy, StreamStalled, WrongProtocol
 
 pytestmark = pytest.mark.pywasm(filter="tcp_filter.py", protocol="tcp", configuration="sesame")
 
@@ -148,6 +148,12 @@ def test_the_protocol_decides(proxy: Proxy, make_proxy: MakeProxy) -> None:
     http = make_proxy(protocol="http")
     with pytest.raises(WrongProtocol, match=r"a connection needs a plugin for tcp: .*protocol='tcp'"):
         http.connect()
+
+
+@pytest.mark.pywasm(hosts=["envoy"])
+def test_a_real_envoy_has_no_clients_of_their_own(proxy: Proxy) -> None:
+    with pytest.raises(ClientsNotSupported, match=r"limit the test to the embedded proxy with @pytest\.mark\.pywasm"):
+        proxy.client(source="10.0.0.9:1234").connect()
 
 
 def test_what_is_open_at_the_end_is_broken_off(make_proxy: MakeProxy) -> None:
