@@ -5,7 +5,18 @@ from typing import Any
 import pytest
 
 from examples.access_log.filter import flag_names
-from pywasm_filter.testing import Exchange, LogLevel, MakeProxy, PluginConfigurationError, Proxy, Response
+from pywasm_filter.testing import (
+    ClusterAnswer,
+    Exchange,
+    LogLevel,
+    MakeProxy,
+    Partial,
+    PluginConfigurationError,
+    Proxy,
+    Refuse,
+    Reset,
+    Response,
+)
 
 
 def line(exchange: Exchange) -> dict[str, Any]:
@@ -82,6 +93,27 @@ def test_a_client_that_goes_away_is_a_failure(proxy: Proxy) -> None:
     fields = line(stream.exchange)
     assert fields["path"] == "/slow"
     assert "status" not in fields
+
+
+@pytest.mark.pywasm(configuration={"sample": 0})
+@pytest.mark.parametrize(
+    ("answer", "status", "flag", "details"),
+    [
+        (Refuse(), 503, "UF", "upstream_reset_before_response_started{remote_connection_failure"),
+        (Reset(), 503, "UC", "upstream_reset_before_response_started{connection_termination}"),
+        (Partial(Response(200, body=b"hello")), 200, "UPE", "upstream_reset_after_response_started{protocol_error}"),
+    ],
+)
+def test_what_the_upstream_fails_in_has_a_flag(
+    proxy: Proxy, answer: ClusterAnswer, status: int, flag: str, details: str
+) -> None:
+    before = proxy.metrics.counters.get(f"access.failures;flag={flag}", 0)
+    proxy.upstream = answer
+    proxy.get("/broken")
+    fields = json.loads(proxy.wait_for_log("/broken").message)
+    assert (fields["status"], fields["flags"]) == (status, [flag])
+    assert fields["details"].startswith(details)
+    assert proxy.metrics.counters[f"access.failures;flag={flag}"] == before + 1
 
 
 def test_flags_have_the_names_that_envoy_gives_them() -> None:

@@ -59,6 +59,15 @@ def test_the_strictest_limit_decides(proxy: Proxy) -> None:
 @pytest.mark.pywasm(
     configuration={"limits": [{"name": "address", "requests": 2, "per": "1h"}]}, hosts=["inprocess", "wasmtime"]
 )
+def test_addresses_are_counted_apart(proxy: Proxy) -> None:
+    for source in ("10.0.0.9:1234", "[2001:db8::9]:1234"):
+        client = proxy.client(source=source)
+        assert [client.get("/").response.status for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.mark.pywasm(
+    configuration={"limits": [{"name": "address", "requests": 2, "per": "1h"}]}, hosts=["inprocess", "wasmtime"]
+)
 def test_without_a_key_the_address_counts(proxy: Proxy) -> None:
     assert statuses(proxy, key(), 2) + statuses(proxy, {}, 1) == [200, 200, 429]
     proxy.clock.advance(1800)
