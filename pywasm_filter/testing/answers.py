@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from pywasm_filter.testing.clock import nanoseconds
+
 AnswerT = TypeVar("AnswerT", covariant=True)
 
 
 @dataclass(frozen=True)
 class Delay(Generic[AnswerT]):
-    """Answers after so many seconds."""
+    """Answers after so many seconds. Raises ValueError for what is no duration."""
 
     seconds: float
     answer: AnswerT
+
+    def __post_init__(self) -> None:
+        nanoseconds(self.seconds)
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,8 @@ def test_the_upstream_may_change_its_mind(proxy: Proxy) -> None:
 def test_what_is_no_answer_is_refused_when_it_is_set(proxy: Proxy) -> None:
     with pytest.raises(TypeError, match=r"the upstream is to answer a Response, .*, not int"):
         proxy.upstream = 404  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="a duration is a number of seconds from 0 on, not -1"):
+        proxy.upstream = Delay(-1, HELLO)
     with pytest.raises(ValueError, match="trailers, so it cannot have a content-length"):
         proxy.upstream = Response(200, headers={"content-length": "1"}, trailers={"x": "y"})
 
@@ -204,8 +206,10 @@ def test_a_client_that_goes_away(proxy: Proxy) -> None:
 @pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])
 def test_step_by_step(proxy: Proxy) -> None:
     stream = proxy.open("GET", "/slow", end_stream=True)
+    with pytest.raises(TypeError, match="the upstream cannot refuse a connection that is made"):
+        stream.respond(Refuse())  # type: ignore[arg-type]
     stream.respond(Delay(0.2, Partial(HELLO, NoAnswer())))
-    assert stream.response is None
+    assert not stream.response
     proxy.clock.advance(0.2)
     assert stream.response is not None
     assert stream.response.body == b"hell"

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
-from pywasm_filter.testing.answers import Delay, NoAnswer, Reset
-from pywasm_filter.testing.clock import nanoseconds
-from pywasm_filter.testing.clusters import Answer, Partial
 from pywasm_filter.testing.embedded.events import Event, EventQueue
 from pywasm_filter.testing.embedded.local_reply import LocalReply
 from pywasm_filter.testing.embedded.response_flags import ResponseFlag
-from pywasm_filter.testing.messages import Response
 
 _UPSTREAM_ERROR = b"upstream connect error or disconnect/reset before headers. reset reason: "
 _BEFORE = "upstream_reset_before_response_started"
@@ -91,38 +86,3 @@ class UpstreamRequest:
         """The answer is complete, or nobody waits for it any more."""
         if self._pending is not None:
             self._pending.cancel()
-
-
-class AnswerTaker(Protocol):
-    """A stream, as an answer is played to it."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        ...
-
-    def take_response(self, response: Response, *, whole: bool) -> None:
-        """Answer; all but the last byte unless `whole`."""
-        ...
-
-    def take_failure(self, failure: UpstreamFailure) -> None:
-        """Break off."""
-        ...
-
-
-def play(answer: Answer, stream: AnswerTaker, events: EventQueue) -> None:
-    """Let the upstream do what a test says, in virtual time."""
-    if stream.ended:
-        return
-    match answer:
-        case Response():
-            stream.take_response(answer, whole=True)
-        case Delay(seconds=seconds, answer=later):
-            events.schedule(nanoseconds(seconds), partial(play, later, stream, events))
-        case Partial(response=response, then=then):
-            stream.take_response(response, whole=False)
-            play(then, stream, events)
-        case Reset():
-            stream.take_failure(HUNG_UP)
-        case NoAnswer():
-            pass
