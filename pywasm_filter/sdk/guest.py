@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.failures import keep_source_lines
@@ -21,6 +22,7 @@ def start(module_name: str, host: Hostcalls) -> Vm:
     It runs at build time, before the snapshot; no hostcall can be made yet. Raises RegistrationError, and whatever the
     author's module raises.
     """
+    sys.breakpointhook = _no_debugger
     registry = begin_collecting()
     module = importlib.import_module(module_name)
     finish_collecting(registry, module)
@@ -30,3 +32,11 @@ def start(module_name: str, host: Hostcalls) -> Vm:
     Redirect().__enter__()
     hostcalls.bind(host)
     return Vm(registry)
+
+
+def _no_debugger(*_args: object, **_kwargs: object) -> None:
+    """What breakpoint() calls."""
+    raise RuntimeError(
+        "breakpoint() cannot stop inside a module, which has no terminal: run the test in process "
+        "(pytest --pywasm-host=inprocess), or remove it"
+    )
