@@ -8,10 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metrics:
-    """The plugin's metrics by the names under which it defined them, at one moment.
-
-    Those that are only defined are there on some hosts: a test had better ask `counters.get(name, 0)`.
-    """
+    """The plugin's metrics by the names under which it defined them, at one moment; 0 for those that are not used."""
 
     counters: Mapping[str, int]
     """What has been counted since the plugin's start. Each VM that starts counts."""

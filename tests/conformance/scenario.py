@@ -63,7 +63,8 @@ class Scenario:
 
     `request` is sent `repeat` times; `clusters` and `grpc` answer callouts; `then` is how much time passes after each
     exchange, in seconds; `shows_start` has what was logged at the start in the trace.
-    Callbacks in `quiet` are not logged, only what they do; `left_out` are parts of the trace that chance decides.
+    Callbacks in `quiet` are not logged, only what they do; `left_out` are parts of the trace that
+    chance decides, and how.
     """
 
     returns: Mapping[str, int] = field(default_factory=dict)
@@ -77,7 +78,7 @@ class Scenario:
     then: float = 0.0
     shows_start: bool = False
     quiet: str = ""
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def plugin_settings(self) -> PluginSettings:

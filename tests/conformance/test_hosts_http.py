@@ -9,6 +9,8 @@ from tests.conformance.hosts import Hosts
 from tests.conformance.records import check
 
 
-@pytest.mark.parametrize(("area", "name"), cases("streams", "replies", "maps", "contexts", "attributes", "start"))
+@pytest.mark.parametrize(
+    ("area", "name"), cases("streams", "replies", "maps", "contexts", "attributes", "start", "misuse")
+)
 def test_it_is_as_recorded(area: str, name: str, pywasm_host: str, hosts: Hosts) -> None:
     check(hosts, pywasm_host, area, name)

@@ -20,6 +20,16 @@ class MetricValues:
         self.gauges: dict[bytes, int] = defaultdict(int)
         self.histograms: dict[bytes, list[int]] = defaultdict(list)
 
+    def touch(self, kind: MetricType, name: bytes) -> None:
+        """Have a metric among those that a test sees, be it used or not."""
+        match kind:
+            case MetricType.COUNTER:
+                self.counters.setdefault(name, 0)
+            case MetricType.GAUGE:
+                self.gauges.setdefault(name, 0)
+            case MetricType.HISTOGRAM:
+                self.histograms.setdefault(name, [])
+
     def snapshot(self) -> Metrics:
         """What a test sees of them now."""
         return Metrics(
@@ -45,6 +55,7 @@ class VmMetrics:
         self._last_id[metric_type] += _ID_STEP
         metric_id = self._last_id[metric_type]
         self._names[metric_id] = name
+        self._values.touch(metric_type, name)
         return Status.OK, metric_id
 
     def increment(self, metric_id: int, offset: int) -> Status:

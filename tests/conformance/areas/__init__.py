@@ -12,6 +12,7 @@ from tests.conformance.areas import (
     foreign,
     grpc,
     maps,
+    misuse,
     replies,
     start,
     streams,
@@ -31,6 +32,7 @@ AREAS: Mapping[str, Mapping[str, AnyScenario]] = {
     "foreign": foreign.SCENARIOS,
     "grpc": grpc.SCENARIOS,
     "tcp": tcp.SCENARIOS,
+    "misuse": misuse.SCENARIOS,
 }
 
 
