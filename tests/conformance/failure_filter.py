@@ -21,6 +21,8 @@ class Failures(HttpContext):
             case ["call", cluster]:
                 answer = await self.http_call(cluster, "GET", "/callout")
                 headers["x-answer"] = f"{answer.status} {answer.text}"
+            case ["grpc", cluster]:
+                await self.grpc_call(cluster, "a.Service", "Method", b"")
         return Action.CONTINUE
 
     def on_request_body(self, body_size: int, end_of_stream: bool) -> Action:

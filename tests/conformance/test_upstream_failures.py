@@ -6,6 +6,7 @@ from pywasm_filter.testing import (
     ClusterAnswer,
     Delay,
     Exchange,
+    HostMisuse,
     NoAnswer,
     Partial,
     Proxy,
@@ -201,6 +202,12 @@ def test_what_breaks_the_stream_off(proxy: Proxy, task: str, seen_by_filter: lis
 def test_a_client_that_goes_away(proxy: Proxy) -> None:
     proxy.open("POST", "/").abort()
     assert seen(proxy) == ["log 0x4000 downstream_remote_disconnect"]
+
+
+@pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])
+def test_grpc_callouts_need_clusters_of_their_own(proxy: Proxy) -> None:
+    with pytest.raises(HostMisuse, match=r"'upstream' speaks HTTP/1\.1, .* in grpc_clusters=\[\.\.\.\] of the marker"):
+        do(proxy, "grpc upstream")
 
 
 @pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])

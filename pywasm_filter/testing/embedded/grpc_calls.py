@@ -157,6 +157,11 @@ class GrpcCallouts:
     ) -> tuple[Status, _Client | None]:
         target = read_upstream(upstream)
         cluster = _cluster(hostcall, upstream, target)
+        if cluster not in self.services and self.vm.shared.clusters.reaches(cluster):
+            raise HostMisuse(
+                f"{hostcall}: the cluster {cluster!r} speaks HTTP/1.1, over which Envoy gets no gRPC answer. Name a "
+                "cluster of its own in grpc_clusters=[...] of the marker pywasm"
+            )
         if target.named and cluster not in self.services:
             return Status.PARSE_FAILURE, None
         call_id = self.vm.allocate_grpc_id(kind)
