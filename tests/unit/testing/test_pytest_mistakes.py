@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,39 @@ def test_an_older_module_is_one_for_envoy(project: pytest.Pytester) -> None:
     assert message == (
         f"{module}: the module is made for an ABI that the embedded proxy does not offer: proxy_abi_version_0_1_0; "
         "run the test with --pywasm-host=envoy"
+    )
+    project.runpytest("--pywasm-host=envoy").assert_outcomes(passed=1)
+
+
+# --- ports ---
+
+
+def test_no_port_is_free(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(_socket: socket.socket, _address: object) -> None:
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    write_module(project)
+    make_test(project, "filter='module.wasm'")
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    [message] = told(project.runpytest_inprocess("--pywasm-host=envoy"))
+    assert message == (
+        "the host envoy found no free port of 127.0.0.1: Address already in use; it takes any that is free: "
+        "end what holds them all, or run fewer tests at once"
+    )
+
+
+def test_a_port_in_use_is_passed_over(project: pytest.Pytester) -> None:
+    """None is fixed: two sessions and any other server get on beside each other."""
+    write_module(project)
+    project.makepyfile(
+        test_it="""
+        import pytest
+        pytestmark = pytest.mark.pywasm(filter="module.wasm", clusters=["a"])
+
+        def test_two_at_once(make_proxy):
+            first, second = make_proxy(), make_proxy(plugin_name="second")
+            assert first.get().response.status == second.get().response.status == 200
+        """
     )
     project.runpytest("--pywasm-host=envoy").assert_outcomes(passed=1)
 
