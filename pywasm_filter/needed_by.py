@@ -9,6 +9,7 @@ from pathlib import Path
 
 import proxy_wasm_abi
 
+from pywasm_filter.measured import answers_of
 from pywasm_filter.needs import identifiers, named_by, needs_of_names
 
 
@@ -34,7 +35,12 @@ def needed_by(modules: Iterable[Path], hostcall: str) -> list[Place]:
     causes = {name for name in names if hostcall not in needs_of_names(names - {name}).hostcalls}
     first: dict[str, Place] = {}
     for module, tree in trees.items():
-        places = [Place(module, getattr(node, "lineno", 0), name) for node in ast.walk(tree) for name in named_by(node)]
+        answers = answers_of(tree)
+        places = [
+            Place(module, getattr(node, "lineno", 0), name)
+            for node in ast.walk(tree)
+            for name in named_by(node, answers)
+        ]
         for place in sorted(places, key=lambda place: place.line):
             if place.name in causes:
                 first.setdefault(place.name, place)

@@ -18,16 +18,11 @@ from pathlib import Path
 import proxy_wasm_abi
 
 import pywasm_filter
+from pywasm_filter.measured import MEASURED, answers_of, measures_body
 from pywasm_filter.sdk.vm import CALLBACKS
 
 _ASYNC = "async"
 """Stands for the keyword: no identifier can be called that."""
-
-_MEASURED = "len(body)"
-"""Stands for a body that is not just read or written, so that its length may be asked for: in a test, by a function."""
-
-_BODIES = frozenset({"body", "downstream_data", "upstream_data"})
-_UNMEASURED = frozenset({"read", "replace", "append", "prepend"})
 
 _BEGINS_CALLOUT = frozenset(
     {_ASYNC, "start_http_call", "start_grpc_call", "create_task"}
@@ -43,7 +38,7 @@ _GATES = {
     "run_ready": _BEGINS_CALLOUT,
     "create_task": _BEGINS_CALLOUT,
     # Hosts on nginx load no module that imports it.
-    "proxy_get_buffer_status": frozenset({_MEASURED, "Body", "proxy_get_buffer_status"}),
+    "proxy_get_buffer_status": frozenset({MEASURED, "Body", "proxy_get_buffer_status"}),
     "close_downstream": frozenset({"StreamContext", "close_downstream"}),
     # They make no hostcalls, and have much in common names.
     "ConfigurationParser": frozenset({"ConfigurationParser"}),
@@ -223,15 +218,16 @@ def _led_to(node: ast.AST) -> frozenset[str]:
 
 def identifiers(module: ast.Module) -> frozenset[str]:
     """Everything in a module that may name something of the SDK."""
-    return frozenset().union(*(named_by(node) for node in ast.walk(module)))
+    answers = answers_of(module)
+    return frozenset().union(*(named_by(node, answers) for node in ast.walk(module)))
 
 
-def named_by(node: ast.AST) -> set[str]:
-    """What a node itself, without those below it, may name; text that could be an identifier included."""
-    found: set[str] = set()
-    for below in ast.iter_child_nodes(node):
-        if _is_body(below) and not (isinstance(node, ast.Attribute) and node.attr in _UNMEASURED):
-            found.add(_MEASURED)
+def named_by(node: ast.AST, answers: frozenset[str]) -> set[str]:
+    """What a node itself, without those below it, may name; text that could be an identifier included.
+
+    `answers` are the names of answers to callouts in the module.
+    """
+    found = {MEASURED} if measures_body(node, answers) else set()
     match node:
         case ast.Name():
             found.add(node.id)
@@ -250,14 +246,3 @@ def named_by(node: ast.AST) -> set[str]:
         case ast.AsyncFunctionDef():
             found |= {node.name, _ASYNC}
     return found - {""}
-
-
-def _is_body(node: ast.AST) -> bool:
-    match node:
-        case ast.Attribute():
-            return node.attr in _BODIES
-        case ast.Constant() if isinstance(node.value, str):
-            return not _BODIES.isdisjoint(node.value.split("."))
-        case ast.MatchClass():
-            return not _BODIES.isdisjoint(node.kwd_attrs)
-    return False

@@ -55,6 +55,9 @@ def test_a_small_filter_needs_little(tmp_path: Path) -> None:
         ("x.byte_size", {"proxy_get_header_map_size"}, ()),
         ("x.body.read(); x.body.append(y)", set(), ()),
         ("len(x.body)", {"proxy_get_buffer_status"}, ()),
+        ("def on(answer: HttpResponse): return len(answer.body)", set(), ()),
+        ("def on(answer: HttpResponse, other): return len(other.body)", {"proxy_get_buffer_status"}, ()),
+        ("def on(answer: HttpResponse):\n answer = x\n return answer.body", {"proxy_get_buffer_status"}, ()),
         ("if x.body: pass", {"proxy_get_buffer_status"}, ()),
         ("b = x.downstream_data", {"proxy_get_buffer_status"}, ()),
         ("getattr(x, 'body')", {"proxy_get_buffer_status"}, ()),
@@ -157,3 +160,12 @@ def test_a_filter_that_names_everything_gets_everything() -> None:
     found = needs_of_names(frozenset({*names, *methods, "async", "update", "set_raw", "on_queue_ready", "labels"}))
     assert set(found.callbacks) == {callback.name for callback in abi.callbacks}
     assert {call.name for call in abi.hostcalls} - set(found.hostcalls) == set()
+
+
+@pytest.mark.parametrize(("binding", "needed"), [("", False), ("\n    answer = self.request", True)])
+def test_the_body_of_an_answer_is_none_of_the_host_s(tmp_path: Path, binding: str, needed: bool) -> None:
+    source = (
+        "class F(HttpContext):\n  async def on_request_headers(self, count, end):\n"
+        f"    answer = await self.http_call('c', 'GET', '/'){binding}\n    return len(answer.body)\n"
+    )
+    assert ("proxy_get_buffer_status" in needs_of(tmp_path, source)[0]) is needed
