@@ -8,14 +8,14 @@ import pytest
 
 from pywasm_filter.testing import Proxy
 
-pytestmark = pytest.mark.pywasm(filter="clock_filter.py")
+pytestmark = pytest.mark.pywasm(filter="told_filter.py")
 
 STEADY = ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
 OF_DAY = ("time", "time_ns", "datetime.now", "moment.now")
 
 
 def clocks(proxy: Proxy) -> tuple[dict[str, float], dict[str, float]]:
-    exchange = proxy.get("/")
+    exchange = proxy.get("/", headers={"x-do": "clocks"})
     assert exchange.upstream_request is not None
     before, after = json.loads(exchange.upstream_request.headers["x-clocks"])
     return before, after
@@ -41,7 +41,7 @@ def test_they_show_virtual_time(proxy: Proxy) -> None:
         assert after[name] == pytest.approx(now + 0.25, abs=1e-5), name
 
 
-@pytest.mark.pywasm(hosts=["inprocess", "wasmtime"])
+@pytest.mark.pywasm(hosts=["inprocess", "wasmtime"], configuration=b"tick")
 def test_ticks_show_the_time_at_which_they_are_due(proxy: Proxy) -> None:
     start = proxy.clock.now_ns() / 1e9
     proxy.clock.advance(1.6)

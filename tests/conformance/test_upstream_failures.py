@@ -18,7 +18,7 @@ from pywasm_filter.testing import (
 )
 
 pytestmark = pytest.mark.pywasm(
-    filter="failure_filter.py", buffer_limit_bytes=1000, routes=[Route("slow", prefix="/slow", timeout=0.4)]
+    filter="told_filter.py", buffer_limit_bytes=1000, routes=[Route("slow", prefix="/slow", timeout=0.4)]
 )
 
 HELLO = Response(200, headers={"x-a": "b"}, body=b"hello")
