@@ -100,7 +100,6 @@ def probe(source: Path) -> tuple[str, ...]:
     """
     # This interpreter's own path is handed over: a relative PYTHONPATH may have meant another directory.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["PYTHONBREAKPOINT"] = "0"  # there is no terminal; the guest says what to do
     command = [sys.executable, "-P", "-B", "-c", _PROBE_PROGRAM, json.dumps(sys.path), str(source)]
     try:
         run = subprocess.run(

@@ -20,12 +20,14 @@ from types import ModuleType
 from pywasm_compiler import import_rules
 from pywasm_compiler.errors import CompileError
 
+from pywasm_filter.sdk.guest import no_debugger
 from pywasm_filter.sdk.registry import RegistrationError, Registry, begin_collecting, finish_collecting
 
 # Never set aside: their identity matters to whoever loads a filter.
 _SHARED = sys.stdlib_module_names | set(import_rules.OURS)
 
 
+_SDK = Path(__file__).with_name("sdk")
 _WHAT_TO_OFFER = "define one class that derives from HttpContext, or register the roots: see the README"
 
 
@@ -70,8 +72,7 @@ def load_filter(path: Path) -> LoadedFilter:
         raise CompileError(
             str(error),
             file=path,
-            remedy=error.remedy
-            or "define one class that derives from HttpContext, or register the roots: see the README",
+            remedy=error.remedy or _WHAT_TO_OFFER,
         ) from error
     return loaded
 
@@ -159,6 +160,8 @@ def _import_error(path: Path, error: Exception) -> CompileError:
     summary = traceback.TracebackException.from_exception(error)
     while len(summary.stack) > 1 and not Path(summary.stack[0].filename).is_relative_to(path.parent):
         del summary.stack[0]
+    while len(summary.stack) > 1 and Path(summary.stack[-1].filename).is_relative_to(_SDK):
+        del summary.stack[-1]
     return CompileError(
         f"raises {type(error).__name__} while it is imported: {error}",
         file=file,
@@ -187,6 +190,7 @@ def _authors_line(path: Path, error: BaseException) -> tuple[Path, int | None]:
 
 def main(arguments: list[str]) -> int:
     """Load one filter and print the outcome: `{"roots": [...]}` or `{"error": {...}}`. Returns the exit status."""
+    sys.breakpointhook = no_debugger
     try:
         with redirect_stdout(sys.stderr):  # what the filter prints must not mix with the outcome
             registry = load_filter(Path(arguments[0])).registry

@@ -22,7 +22,7 @@ def start(module_name: str, host: Hostcalls) -> Vm:
     It runs at build time, before the snapshot; no hostcall can be made yet. Raises RegistrationError, and whatever the
     author's module raises.
     """
-    sys.breakpointhook = _no_debugger
+    sys.breakpointhook = no_debugger
     registry = begin_collecting()
     module = importlib.import_module(module_name)
     finish_collecting(registry, module)
@@ -34,7 +34,7 @@ def start(module_name: str, host: Hostcalls) -> Vm:
     return Vm(registry)
 
 
-def _no_debugger(*_args: object, **_kwargs: object) -> None:
+def no_debugger(*_args: object, **_kwargs: object) -> None:
     """What breakpoint() calls."""
     raise RuntimeError(
         "breakpoint() cannot stop inside a module, which has no terminal: run the test in process "

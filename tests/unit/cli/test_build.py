@@ -13,11 +13,11 @@ from types import ModuleType
 
 import pytest
 from pywasm_compiler import engine as engines
-from pywasm_compiler.engine import Options, Program, Progress
+from pywasm_compiler.engine import Options, Program, Progress, Recording
 from pywasm_compiler.errors import CompileError
 
 from pywasm_filter import build as builds
-from pywasm_filter.build import build, cached_build, check_output, probe, write_module
+from pywasm_filter.build import Recorded, build, cached_build, check_output, probe, write_module
 
 FILTER = "from pywasm_filter import HttpContext\nclass Mine(HttpContext):\n    pass\n"
 
@@ -270,6 +270,24 @@ def test_files_that_the_filter_does_not_import_do_not_count(source: Path, fake: 
     (source.parent / "out.wasm").write_text("")
     (source.parent / ".hidden").write_text("")
     assert cached_build(source, engine="fake") == first
+
+
+def test_reports_of_coverage_do_not_count(source: Path, fake: FakeEngine, cache: Path) -> None:
+    first = cached_build(source, engine="fake")
+    for name in (".coverage", "coverage.xml", "coverage.json", "coverage.lcov", "htmlcov/index.html"):
+        report = source.parent / name
+        report.parent.mkdir(exist_ok=True)
+        report.write_text("a time of day")
+    assert cached_build(source, engine="fake") == first
+
+
+def test_what_a_module_records_counts(source: Path, fake: FakeEngine, cache: Path) -> None:
+    modules = {cached_build(source, engine="fake", recorded=recorded) for recorded in Recorded}
+    assert len(modules) == len(Recorded)
+    nothing, lines, branches = (program.recording for program in fake.programs)
+    assert nothing is None
+    assert lines == Recording((source,), branches=False)
+    assert branches == Recording((source,), branches=True)
 
 
 def test_failed_builds_are_not_kept(source: Path, fake: FakeEngine, cache: Path) -> None:

@@ -89,6 +89,20 @@ def test_the_authors_traceback_is_cut_to_his_own_lines(project: pytest.Pytester,
 
 
 @pytest.mark.parametrize("host", ["inprocess", "wasmtime"])
+def test_the_authors_traceback_is_without_the_sdks_lines(project: pytest.Pytester, host: str) -> None:
+    project.makepyfile(filter="from pywasm_filter import Counter\n\nCounter('a', labels=3)\n")
+    lines = told(project.runpytest(f"--pywasm-host={host}"))
+    own = project.path / "filter.py"
+    assert lines[0].startswith(f"{own}:3: raises TypeError while it is imported: ")
+    assert lines[2:5] == [
+        "  | Traceback (most recent call last):",
+        f'  |   File "{own}", line 3, in <module>',
+        "  |     Counter('a', labels=3)",
+    ]
+    assert not any("File" in line for line in lines[5:])
+
+
+@pytest.mark.parametrize("host", ["inprocess", "wasmtime"])
 def test_a_syntax_error_shows_the_line(project: pytest.Pytester, host: str) -> None:
     project.makepyfile(filter="import json\nclass Greet(:\n")
     lines = told(project.runpytest(f"--pywasm-host={host}"))
