@@ -111,7 +111,7 @@ class Loop:
         self._time(f"exchange, {name}", 50 * self._rounds, exchange)
         proxy.close()
         if host != "envoy":  # there a running one is used again
-            self._time(f"fresh proxy (two VMs), {name}", self._rounds, lambda: fresh().close())
+            self._time(f"fresh proxy, {name}", self._rounds, lambda: fresh().close())
         if host == "wasmtime":
             self._vms()
 
