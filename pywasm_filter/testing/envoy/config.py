@@ -123,6 +123,7 @@ class EnvoySettings:
             vm_id=self.vm_id,
             environment=self.environment,
             allow_on_headers_stop_iteration=self.allow_on_headers_stop_iteration,
+            capabilities=self.capabilities,
             failure_policy=self.failure_policy,
         )
         return [BuiltPlugin(self.module, first), *self.further_plugins]

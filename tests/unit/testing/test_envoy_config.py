@@ -96,11 +96,13 @@ def test_settings_reach_their_fields() -> None:
         environment={"A": "b"},
         allow_on_headers_stop_iteration=True,
         failure_policy=FailurePolicy.FAIL_RELOAD,
+        capabilities=["proxy_log"],
     )
     assert (found["name"], found["root_id"], found["vm_config"]["vm_id"]) == ("p", "r", "v")
     assert found["vm_config"]["environment_variables"] == {"key_values": {"A": "b"}}
     assert found["allow_on_headers_stop_iteration"] is True
     assert found["failure_policy"] == "FAIL_RELOAD"
+    assert found["capability_restriction_config"] == {"allowed_capabilities": {"proxy_log": {}}}
     assert listener(buffer_limit_bytes=77)["per_connection_buffer_limit_bytes"] == 77
 
 
