@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from pywasm_filter import LogLevel
 from pywasm_filter.testing import (
     ClusterAnswer,
     GrpcService,
@@ -50,6 +51,10 @@ class AnyScenario(Protocol):
     """A scenario of HTTP or of TCP."""
 
     @property
+    def kills(self) -> bool:
+        """Whether it kills the VM: then it is the last for its Envoy."""
+
+    @property
     def plugin_settings(self) -> PluginSettings:
         """How the interpreter is run."""
 
@@ -62,7 +67,8 @@ class Scenario:
     """`returns` and `code` say what a callback, by its letter, returns and does; see `program.py`.
 
     `request` is sent `repeat` times; `clusters` and `grpc` answer callouts; `then` is how much time passes after each
-    exchange, in seconds; `shows_start` has what was logged at the start in the trace.
+    exchange, in seconds; `shows_start` has what was logged at the start in the trace, `kills` says
+    that the VM traps.
     Callbacks in `quiet` are not logged, only what they do; `left_out` are parts of the trace that
     chance decides, and how.
     """
@@ -77,6 +83,7 @@ class Scenario:
     grpc: Mapping[str, GrpcService] = field(default_factory=dict)
     then: float = 0.0
     shows_start: bool = False
+    kills: bool = False
     quiet: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
 
@@ -100,10 +107,10 @@ class Scenario:
             exchanges.append(_exchange(proxy, dict(self.request)))
             if self.then:
                 proxy.clock.advance(self.then)
-        settle(proxy, before, expected)
+        settle(proxy, before, expected, self.kills)
         trace: Trace = {"start": started} if started else {}
         trace["exchanges"] = exchanges
-        trace["log"] = [line.message for line in proxy.logs[before:]]
+        trace["log"] = own_lines(proxy, before, self.kills)
         trace |= {
             name: seen
             for name, seen in (
@@ -116,11 +123,16 @@ class Scenario:
         return {part: seen for part, seen in trace.items() if part not in self.left_out}
 
 
-def settle(proxy: Proxy, before: int, expected: Trace | None) -> None:
+def own_lines(proxy: Proxy, before: int, kills: bool) -> list[str]:
+    """The interpreter's lines. Where the VM is to trap, Python in a module has something to say, too: as errors."""
+    return [line.message for line in proxy.logs[before:] if not kills or line.level == LogLevel.INFO]
+
+
+def settle(proxy: Proxy, before: int, expected: Trace | None, kills: bool) -> None:
     """Wait for the lines of the log that are still to come: after a stall it takes Envoy a moment to see it."""
     deadline = time.monotonic() + LATEST
     if expected is not None:
-        while len(proxy.logs) - before < len(expected["log"]) and time.monotonic() < deadline:
+        while len(own_lines(proxy, before, kills)) < len(expected["log"]) and time.monotonic() < deadline:
             proxy.clock.advance(0.02)
         return
     count = -1
@@ -215,4 +227,4 @@ def _metrics(proxy: Proxy, prefix: str) -> dict[str, int]:
 
 def by_settings(scenarios: Mapping[K, AnyScenario]) -> list[tuple[K, AnyScenario]]:
     """Names and scenarios in an order in which few Envoys have to be started."""
-    return sorted(scenarios.items(), key=lambda item: str(item[1].plugin_settings))
+    return sorted(scenarios.items(), key=lambda item: (str(item[1].plugin_settings), item[1].kills))

@@ -9,7 +9,7 @@ from typing import Any
 
 from pywasm_filter.testing import Connection, PluginSettings, Proxy
 from tests.conformance.program import Operations, program
-from tests.conformance.scenario import BASE, Trace
+from tests.conformance.scenario import BASE, Trace, own_lines
 
 Step = Callable[[Connection], None]
 TCP: dict[str, Any] = {**BASE, "protocol": "tcp", "root_id": "tcp", "buffer_limit_bytes": 1 << 20}
@@ -70,6 +70,7 @@ class TcpScenario:
     steps: Sequence[Step] = EXCHANGE
     settings: Mapping[str, Any] = field(default_factory=dict)
     connections: int = 1
+    kills: bool = False
 
     @property
     def plugin_settings(self) -> PluginSettings:
@@ -90,8 +91,7 @@ class TcpScenario:
         def look() -> None:
             nonlocal seen
             states = [_state(connection) for connection in connections]
-            lines = [line.message for line in proxy.logs[seen:]]
-            seen += len(lines)
+            lines, seen = own_lines(proxy, seen, self.kills), len(proxy.logs)
             moments.append({"log": lines, "connections": states})
 
         for _ in range(self.connections):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pywasm_filter.testing import Response, Route
 from tests.conformance.areas.common import POST_ONE, WITH_TRAILERS
-from tests.conformance.program import PAUSE, add, attribute, attributes, remove, replace, reply, set_attribute
+from tests.conformance.program import PAUSE, TRAP, add, attribute, attributes, remove, replace, reply, set_attribute
 from tests.conformance.scenario import Scenario
 
 ROUTE = attributes("xds.route_name", "xds.cluster_name")
@@ -199,4 +199,6 @@ SCENARIOS = {
             ),
         },
     ),
+    # --- traps: one for each Envoy, which it takes with it ---
+    "trap in on_log": Scenario({}, {"L": TRAP}, settings=DESCRIBED, repeat=2, kills=True),
 }

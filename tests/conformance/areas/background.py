@@ -12,6 +12,7 @@ from tests.conformance.program import (
     REMEMBER,
     ROOT,
     SELF,
+    TRAP,
     act_for,
     attributes,
     body,
@@ -111,6 +112,9 @@ QUEUES = {
         then=0.2,
         clusters={"auth": LATE},
         settings=JOBS,
+    ),
+    "trap in on_queue_ready": scenario(
+        {}, {"H": REGISTER_BACKGROUND + enqueue("one"), "J": TRAP}, then=0.1, settings=JOBS, repeat=2, kills=True
     ),
 }
 

@@ -20,6 +20,7 @@ from tests.conformance.program import (
     REMEMBER,
     ROOT,
     STATUS,
+    TRAP,
     Operations,
     act_for,
     add,
@@ -337,5 +338,15 @@ SCENARIOS = {
         {"t": REMEMBER + http_call(), "U": ACT + get(3, "x-r") + add(3, "x-s", "1") + resume(1)},
         response=WITH_TRAILERS,
         clusters={"auth": LATE},
+    ),
+    # --- traps: one for each Envoy, which it takes with it ---
+    "trap in the answer": from_headers(TRAP, repeat=2, kills=True),
+    "trap while a callout is under way": scenario(
+        {"H": PAUSE},
+        {"H": nth(1, http_call()) + nth(2, TRAP), "U": ANSWER},
+        clusters={"auth": LATE},
+        repeat=2,
+        settings=ALLOW,
+        kills=True,
     ),
 }

@@ -15,6 +15,7 @@ from tests.conformance.program import (
     PAUSE,
     REMEMBER,
     STATUS,
+    TRAP,
     Operations,
     Text,
     add,
@@ -317,4 +318,8 @@ SCENARIOS = {
         {"H": once_more(grpc_stream() + grpc_send("a"), grpc_cancel())}, Never, requests=2
     ),
     "a stream without a message": scenario({"H": grpc_stream() + grpc_close()}, until="4"),
+    # --- traps: one for each Envoy, which it takes with it ---
+    "trap in the answer": Scenario(
+        {"H": PAUSE}, {"H": grpc_call(), "2": TRAP}, grpc={"grpc": answer}, repeat=2, kills=True
+    ),
 }

@@ -15,6 +15,7 @@ from tests.conformance.areas.common import (
 from tests.conformance.program import (
     CONTINUE_AT_END,
     PAUSE,
+    TRAP,
     at_end,
     close,
     resume,
@@ -104,4 +105,10 @@ SCENARIOS = {
     "close in the response": Scenario({}, {"h": close(1)}, POST),
     "close in the response body": Scenario({}, {"b": close(1)}, POST),
     "close the other types": Scenario({}, {"H": close(2) + close(3) + close(4)}),
+    # --- traps: one for each Envoy, which it takes with it ---
+    "trap in on_request_headers": Scenario({}, {"H": TRAP}, POST_TRAILERS, WITH_TRAILERS, repeat=2, kills=True),
+    "trap in on_response_body": Scenario({}, {"b": TRAP}, POST_ONE, settings=ALLOW, repeat=2, kills=True),
+    "trap in on_request_body, then fail open": Scenario(
+        {}, {"B": TRAP}, POST_ONE, settings={"failure_policy": "fail_open"}, repeat=2, kills=True
+    ),
 }

@@ -7,6 +7,7 @@ from tests.conformance.program import (
     PAUSE,
     ROOT,
     SELF,
+    TRAP,
     act_for,
     at_end,
     at_least,
@@ -203,5 +204,10 @@ SCENARIOS = {
         {"d": PAUSE},
         {"u": act_for(["context", 1]) + resume(DOWNSTREAM)},
         connections=2,
+    ),
+    # --- traps: one for each Envoy, which it takes with it ---
+    "trap in on_downstream_data": TcpScenario({}, {"d": TRAP}, connections=2, kills=True),
+    "trap in on_new_connection": TcpScenario(
+        {}, {"N": TRAP}, connections=2, settings={"buffer_limit_bytes": 1000}, kills=True
     ),
 }
