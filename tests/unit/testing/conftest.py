@@ -10,8 +10,8 @@ import pytest
 # pytester forgets what a run has imported, and cryptography cannot be imported a second time in one process.
 import pywasm_filter.testing.certificates  # noqa: F401
 
-# By them pytest knows a CI server, where it shortens nothing in its summary.
-_OF_CI_SERVERS = ("CI", "BUILD_NUMBER")
+# By them pytest knows a CI server, where it shortens nothing in its summary, and a terminal that wants colours.
+_OF_SURROUNDINGS = ("CI", "BUILD_NUMBER", "FORCE_COLOR", "PY_COLORS")
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def plugin_pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_PLUGINS", "pywasm_filter.testing.pytest_plugin")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    for variable in _OF_CI_SERVERS:
+    monkeypatch.setenv("COLUMNS", "80")
+    for variable in _OF_SURROUNDINGS:
         monkeypatch.delenv(variable, raising=False)
     return pytester
