@@ -1,4 +1,4 @@
-"""Does what the header x-do says: the filter under the tests of upstreams, clocks and strategies.
+"""Does what the header x-do says: the filter under the tests of upstreams, clocks, strategies and capabilities.
 
 It logs the response's flags and details in the callbacks of the end, and what the clocks show in ticks, if it is
 configured to tick.
@@ -6,11 +6,23 @@ configured to tick.
 
 import datetime
 import json
+import os
 import time
+from collections.abc import Callable
 from datetime import datetime as moment
 from time import monotonic, time_ns
 
-from pywasm_filter import Action, AttributeNotAvailable, HttpContext, LogLevel, RootContext, current_time_ns, log
+from pywasm_filter import (
+    Action,
+    AttributeNotAvailable,
+    HostError,
+    HttpContext,
+    LogLevel,
+    RootContext,
+    current_time_ns,
+    log,
+    shared_data,
+)
 
 SPACIOUS = " \ta b\t "
 
@@ -29,6 +41,15 @@ def readings() -> dict[str, float]:
         "perf_counter": time.perf_counter(),
         "perf_counter_ns": time.perf_counter_ns() / 1e9,
     }
+
+
+def outcome(action: Callable[[], object]) -> str:
+    """What comes of an attempt."""
+    try:
+        action()
+    except (HostError, OSError) as error:
+        return type(error).__name__
+    return "fine"
 
 
 class Told(HttpContext["ToldRoot"]):
@@ -57,6 +78,10 @@ class Told(HttpContext["ToldRoot"]):
                 headers["x-clocks"] = json.dumps([before, readings()])
             case ["spaces"]:
                 headers["x-space"] = SPACIOUS
+            case ["attempt"]:
+                headers["x-shared"] = outcome(lambda: shared_data.set("key", b"value"))
+                headers["x-time"] = outcome(current_time_ns)
+                headers["x-random"] = outcome(lambda: os.urandom(4))
         return Action.CONTINUE
 
     def on_request_body(self, body_size: int, end_of_stream: bool) -> Action:
