@@ -12,6 +12,7 @@ from pywasm_compiler.source import read_source_tree
 
 from pywasm_filter.cli.message_diff import MessageDiff, request_diff, response_diff
 from pywasm_filter.testing import (
+    CallbackTimeout,
     EmbeddedProxy,
     Exchange,
     GuestLoadError,
@@ -92,12 +93,14 @@ def run_trial(path: Path, request: Request, upstream: Response, settings: Plugin
     """
     unfiltered = _exchange(EmbeddedProxy(lambda host: _NoFilter()), request, upstream)
     try:
-        proxy = EmbeddedProxy(_guest_factory(path), settings)
+        proxy = EmbeddedProxy(_guest_factory(path, settings), settings)
     except PluginConfigurationError as error:
         raise CompileError(error.reason, path, remedy="see the filter's log", detail=_lines(error.logs)) from error
     except GuestLoadError as error:
         remedy = f"see `pywasm-filter inspect {path}`"
         raise CompileError(f"cannot be loaded: {error}", path, remedy=remedy) from error
+    except ProxyTestError as error:
+        raise CompileError(str(error), path, remedy=_remedy(error)) from error
     start_logs = proxy.logs
     try:
         exchange = _exchange(proxy, request, upstream)
@@ -131,6 +134,8 @@ def _remedy(error: ProxyTestError) -> str:
             )
         case HostcallNotSupported():
             return "build the filter and run it in a real Envoy"
+        case CallbackTimeout():
+            return f"look in {error.callback} for a loop that does not end"
         case _:
             return "correct what the filter does to the message"
 
@@ -139,19 +144,21 @@ def _lines(logs: Iterable[LogLine]) -> str:
     return "\n".join(str(line) for line in logs)
 
 
-def _guest_factory(path: Path) -> GuestFactory:
+def _guest_factory(path: Path, settings: PluginSettings) -> GuestFactory:
     if path.suffix != ".wasm":
         read_source_tree(path)  # what the guest lacks must not seem to work
         return lambda host: InProcessGuest(path, host)
     data = read_wasm(path)
     inspect_module(data, path)
-    return _wasmtime_factory(data)
+    return _wasmtime_factory(data, settings)
 
 
-def _wasmtime_factory(data: bytes) -> GuestFactory:
+def _wasmtime_factory(data: bytes, settings: PluginSettings) -> GuestFactory:
+    from pywasm_filter.testing.guests.limits import Limits
     from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
 
-    return WasmtimeModule(data).instantiate
+    module, limits = WasmtimeModule(data), Limits.of(settings)
+    return lambda host: module.instantiate(host, limits)
 
 
 def _request_diff(sent: Request, unfiltered: Exchange, exchange: Exchange) -> MessageDiff | None:

@@ -1,10 +1,11 @@
-"""`pywasm-filter inspect` and the reader of the binary format take whatever a file has in it."""
+"""`pywasm-filter inspect` and `try`, and the reader of the binary format, take whatever a file has in it."""
 
 from __future__ import annotations
 
 import json
 import time
 import tracemalloc
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from pywasm_compiler.inspection import inspect_module
 from typer.testing import CliRunner
 
 from pywasm_filter.cli.app import app
+from pywasm_filter.cli.trial import run_trial
+from pywasm_filter.testing import PluginSettings, Request, Response
 from pywasm_filter.testing.guests.module_image import split_module
 from tests.hostile.corpus import Hostile, hostile_modules
 from tests.hostile.programs import module
@@ -73,6 +76,18 @@ def test_damage_of_any_kind(changes: list[tuple[int, int]], data: st.DataObject)
     code = bytes(damaged[: data.draw(st.integers(len(WHOLE) // 2, len(WHOLE)))])
     split_module(code)
     assert "\n" not in refusal(code)
+
+
+@pytest.mark.parametrize("hostile", CORPUS, ids=lambda hostile: hostile.name)
+def test_one_exchange_is_shown_or_refused(hostile: Hostile, tmp_path: Path) -> None:
+    file = tmp_path / "hostile.wasm"
+    file.write_bytes(hostile.code)
+    limits = PluginSettings(callback_timeout=0.1, memory_limit_bytes=64 << 20)
+    shown = hostile.end.startswith(("answers", "trap"))
+    with nullcontext() if shown else pytest.raises(CompileError) as refused:
+        trial = run_trial(file, Request("POST", "/", body=b"body"), Response(200), limits)
+        assert trial.response is not None
+    assert refused is None or refused.value.remedy
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
