@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pywasm_filter.testing import EmbeddedProxy, PluginSettings, Proxy
+from pywasm_filter.testing.envoy import EnvoyProcess, EnvoySettings
 from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
 from pywasm_filter.testing.running_envoy import RunningEnvoy
 from tests.conformance.interpreter_module import InterpreterGuest, interpreter_module
+from tests.faces import http2
 
 _KEPT_ENVOYS = 2
 _STALLED = 0.7
@@ -25,6 +28,8 @@ class Hosts:
         self._module: Path | None = None
         self._compiled: WasmtimeModule | None = None
         self._envoys: list[RunningEnvoy] = []
+        self._http2: tuple[EnvoyProcess, http2.Server] | None = None
+        self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -32,8 +37,17 @@ class Hosts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._cleanup.close()
         for envoy in self._envoys:
             envoy.close()
+
+    def http2(self, settings: PluginSettings) -> tuple[EnvoyProcess, http2.Server]:
+        """A real Envoy that speaks HTTP/2 on both sides, for all scenarios that need that, and its upstream."""
+        if self._http2 is None:
+            server = self._cleanup.enter_context(http2.Server())
+            envoy = EnvoySettings(self.module, server.port, root_id=settings.root_id, http2=True)
+            self._http2 = self._cleanup.enter_context(EnvoyProcess(envoy)), server
+        return self._http2
 
     def proxy(self, host: str, settings: PluginSettings, *, stalls: bool = False) -> Proxy:
         """A proxy on a host: inprocess, wasmtime or envoy. `stalls` says that no answer is expected."""

@@ -12,8 +12,6 @@ from tests.conformance.records import RECORDS, crossed, differences, read
 
 ELSEWHERE = {
     "proxy_on_foreign_function": "no foreign function of Envoy's calls back",
-    "proxy_on_request_metadata": "HTTP/2 only: tests/faces/test_metadata.py, on all hosts",
-    "proxy_on_response_metadata": "HTTP/2 only: tests/faces/test_metadata.py, on all hosts",
 }
 """What no scenario crosses, and why."""
 LEAST = 120

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -74,13 +74,15 @@ def part_of(event: Event) -> Part | None:
     return None
 
 
-def exchange(address: tuple[str, int], path: str, parts: Sequence[Part]) -> list[Part]:
+def exchange(
+    address: tuple[str, int], path: str, parts: Sequence[Part], headers: Mapping[str, str] | None = None
+) -> list[Part]:
     """Send a request, and return the parts of its response. Raises TimeoutError, and OSError when there is none."""
     with socket.create_connection(address, TIMEOUT) as link:
         peer = Peer(link, client=True)
         stream_id = peer.connection.get_next_available_stream_id()
         pseudo = {":method": "POST", ":path": path, ":authority": "localhost", ":scheme": "http"}
-        peer.connection.send_headers(stream_id, list(pseudo.items()))
+        peer.connection.send_headers(stream_id, [*pseudo.items(), *(headers or {}).items()])
         send_parts(peer, stream_id, parts)
         received: list[Part] = []
         for event in peer.events():

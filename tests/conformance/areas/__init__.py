@@ -12,6 +12,7 @@ from tests.conformance.areas import (
     foreign,
     grpc,
     maps,
+    metadata,
     misuse,
     replies,
     start,
@@ -32,6 +33,7 @@ AREAS: Mapping[str, Mapping[str, AnyScenario]] = {
     "foreign": foreign.SCENARIOS,
     "grpc": grpc.SCENARIOS,
     "tcp": tcp.SCENARIOS,
+    "metadata": metadata.SCENARIOS,
     "misuse": misuse.SCENARIOS,
 }
 
