@@ -190,12 +190,12 @@ def make_proxy(request: pytest.FixtureRequest, pywasm_host: str, _pywasm_session
 @pytest.fixture
 def proxy(make_proxy: MakeProxy) -> Proxy:
     """A proxy with the filter under test in it; see the marker `pywasm`."""
-    from pywasm_filter.testing.errors import GuestLoadError, PluginConfigurationError
+    from pywasm_filter.testing.errors import CallbackTimeout, GuestLoadError, PluginConfigurationError
 
     refusal = ""
     try:
         made = make_proxy()
-    except (PluginConfigurationError, GuestLoadError) as error:
+    except (PluginConfigurationError, GuestLoadError, CallbackTimeout) as error:
         refusal = str(error)
     if refusal:  # outside, so that it is not told twice
         fail(refusal)
