@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OF_THIS_RUN = ("PYTHON", "PYTEST", "PYWASM", "VIRTUAL_ENV", "COV_CORE")
+OF_THIS_RUN = ("PYTHON", "PYTEST", "PYWASM", "VIRTUAL_ENV", "COV_CORE", "COLUMNS", "FORCE_COLOR", "PY_COLORS")
 # What shows that a command has done its work, besides its exit status.
 EXPECTED = {
     "pytest": ["2 passed"],
