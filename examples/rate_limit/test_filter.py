@@ -115,7 +115,7 @@ def test_workers_share_the_limit(pywasm_host: str) -> None:
     with EnvoyProcess(EnvoySettings(module, None, configuration=limits, concurrency=3)) as envoy:
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: request(envoy.address).status, range(60)))
-        workers = [envoy.stats(f"listener.127.0.0.1_0.worker_{index}.downstream_cx_total") for index in range(3)]
+        workers = [envoy.stats(f"listener.ingress.worker_{index}.downstream_cx_total") for index in range(3)]
     assert sorted(answers) == [200] * 25 + [429] * 35
     assert sum(any(counts.values()) for counts in workers) > 1, workers
 

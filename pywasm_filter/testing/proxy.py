@@ -101,7 +101,7 @@ class Proxy(Client):
         before something happens that is due later. In a real Envoy it is real, and `advance` waits.
         """
 
-    def wait_until(self, condition: Callable[[], ResultT], *, timeout: float = 5.0) -> ResultT:
+    def wait_until(self, condition: Callable[[], ResultT], *, timeout: float = 10.0) -> ResultT:
         """Let time pass until the condition holds, and return what it returned: anything that is true.
 
         It is asked at once, after all that happens, and every now and then. `timeout` is in seconds, of virtual time in
@@ -114,7 +114,7 @@ class Proxy(Client):
                 raise ConditionNotMet(f"{_words(condition)} did not hold within {timeout:g} s")
         return result
 
-    def wait_for_log(self, pattern: str, *, timeout: float = 5.0) -> LogLine:
+    def wait_for_log(self, pattern: str, *, timeout: float = 10.0) -> LogLine:
         """Let time pass until the plugin has logged a line in which this regular expression is found: the first one.
 
         Strict mode takes it for expected. Raises ConditionNotMet and ValueError as `wait_until` does, re.error for what
