@@ -45,9 +45,17 @@ def test_a_scenario_without_a_record_fails(hosts: Hosts, monkeypatch: pytest.Mon
 
 
 def test_a_difference_that_is_none_any_longer_fails(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {(AREA, NAME): Difference(AREA, NAME, "HostMisuse", "it was one once")}
+    known = {(AREA, NAME): Difference(AREA, NAME, "it was one once", raises="HostMisuse")}
     monkeypatch.setattr(records, "differences", lambda: known)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        check(hosts, "inprocess", AREA, NAME)
+
+
+def test_a_line_that_is_no_longer_left_out_fails(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = read(AREA)[NAME]["log"][0]
+    known = {(AREA, NAME): Difference(AREA, NAME, "it was one once", leaves_out=[line])}
+    monkeypatch.setattr(records, "differences", lambda: known)
+    with pytest.raises(AssertionError):
         check(hosts, "inprocess", AREA, NAME)
 
 

@@ -43,8 +43,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def get_property(context: Context, path: bytes) -> tuple[Status, bytes]:
-    """The value at a path, whose parts are separated by NUL."""
-    parts = _text(path).split("\0")
+    """The value at a path, whose parts are separated by NUL; one at the end has no effect."""
+    parts = _text(path.removesuffix(b"\0")).split("\0")
     value = find_attribute(context, parts[0], last=len(parts) == 1) if path else Null.NULL
     for part in parts[1:]:
         value = None if value is None else child(value, part)

@@ -201,4 +201,19 @@ SCENARIOS = {
     ),
     # --- traps: one for each Envoy, which it takes with it ---
     "trap in on_log": Scenario({}, {"L": TRAP}, settings=DESCRIBED, repeat=2, kills=True),
+    "paths that are none": Scenario(
+        {},
+        {
+            "H": attribute("")
+            + attribute("", "")
+            + attribute("request", "")
+            + attribute("request", "path", "")
+            + attribute("\xff")
+            + set_attribute("", "v")
+            + attribute("")
+            + set_attribute("a\0", "v")
+            + attribute("a", "")
+            + attribute("a")
+        },
+    ),
 }

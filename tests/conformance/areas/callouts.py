@@ -28,6 +28,7 @@ from tests.conformance.program import (
     attribute,
     before_end,
     body,
+    call,
     close,
     dump,
     edit,
@@ -348,5 +349,9 @@ SCENARIOS = {
         repeat=2,
         settings=ALLOW,
         kills=True,
+    ),
+    "headers that are garbage": scenario({}, {"H": call("proxy_http_call", "auth", b"\2\0\0\0garbage", "", b"", 100)}),
+    "two cancelled with the stream": scenario(
+        {}, {"H": http_call() + http_call("slow"), "U": ANSWER}, clusters={"auth": OK, "slow": LATE}, then=0.3
     ),
 }

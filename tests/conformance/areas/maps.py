@@ -214,4 +214,25 @@ SCENARIOS = {
         POST,
         CHUNKED,
     ),
+    # --- what is malformed or empty ---
+    "headers assigned from garbage": Scenario({}, {"H": assign(0, b"\2\0\0\0garbage") + dump(0)}),
+    "headers assigned from nothing": Scenario({}, {"H": assign(0, b"") + dump(0)}),
+    "trailers assigned": Scenario(
+        {}, {"T": assign(1, pairs_bytes((b"X-N", b"1"), (b"x-n", b"2"))) + dump(1)}, POST_TRAILERS
+    ),
+    "response headers assigned": Scenario(
+        {}, {"h": assign(2, pairs_bytes((b":status", b"201"), (b"x-n", b"1"))) + dump(2)}, response=CHUNKED
+    ),
+    "headers of an answer assigned": Scenario({}, {"H": assign(6, pairs_bytes((b"a", b"b"))) + assign(9, b"")}),
+    "empty names and values": Scenario(
+        {},
+        {
+            "H": get(0, "")
+            + add(0, "x-empty", "")
+            + get(0, "x-empty")
+            + replace(0, "x-empty", "")
+            + remove(0, "")
+            + dump(0)
+        },
+    ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.conformance.areas.common import (
     ALLOW,
     POST,
+    POST_ONE,
     POST_TRAILERS,
     WITH_TRAILERS,
 )
@@ -12,11 +13,15 @@ from tests.conformance.program import (
     PAUSE,
     add,
     at_end,
+    attributes,
+    call,
+    close,
     dump,
     edit,
     pairs_bytes,
     remove,
     reply,
+    resume,
 )
 from tests.conformance.scenario import Scenario
 
@@ -64,5 +69,17 @@ SCENARIOS = {
     "reply to a reply": Scenario({"H": PAUSE}, {"H": reply(), "h": reply(500, "again")}),
     "reply edited in the response callbacks": Scenario(
         {"H": PAUSE}, {"H": reply(), "h": add(2, "x-a", "1") + remove(2, "content-length"), "b": edit(1, 999, 0)}
+    ),
+    "reply and continue the stream": Scenario({"H": PAUSE}, {"H": reply() + resume(0)}, POST_ONE),
+    "reply and close the stream": Scenario({"H": PAUSE}, {"H": reply() + close(0)}, POST_ONE),
+    "reply with details of several lines": Scenario(
+        {"H": PAUSE},
+        {
+            "H": call("proxy_send_local_response", 418, "two\nlines and more", "tea", b"", 0xFFFF_FFFF),
+            "L": attributes("response.code_details", "response.code", "response.flags"),
+        },
+    ),
+    "reply with a number that gRPC does not know": Scenario(
+        {"H": PAUSE}, {"H": reply(grpc_status=99)}, {**POST_ONE, "headers": {"content-type": "application/grpc"}}
     ),
 }

@@ -111,4 +111,9 @@ SCENARIOS = {
     "trap in on_request_body, then fail open": Scenario(
         {}, {"B": TRAP}, POST_ONE, settings={"failure_policy": "fail_open"}, repeat=2, kills=True
     ),
+    # --- more than once ---
+    "closed twice": Scenario({}, {"H": close(0) + close(0)}, POST_ONE),
+    "closed and continued": Scenario({"H": PAUSE}, {"H": close(0) + resume(0)}, POST_ONE),
+    "continued twice": Scenario({"H": PAUSE}, {"H": resume(0) + resume(0)}, POST_ONE),
+    "both directions continued": Scenario({"H": PAUSE, "h": PAUSE}, {"H": resume(0), "h": resume(0) + resume(1)}),
 }
