@@ -20,12 +20,12 @@ from typing import Any
 import proxy_wasm_abi
 import pywasm_compiler
 from pywasm_compiler import engine as engines
+from pywasm_compiler.cache import CacheEntries, cache_directory
 from pywasm_compiler.engine import Options, Program, Progress, Recording
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.source import SourceTree, read_source_tree
 
 import pywasm_filter
-from pywasm_filter.cache import CacheEntries, cache_directory
 from pywasm_filter.needs import needs
 
 RUNTIME_MODULE = "pywasm_filter.sdk.guest"

@@ -8,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pywasm_compiler.cache import cache_directory
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.search import environment_path
-
-from pywasm_filter.cache import cache_directory
 
 _MYPY = (sys.executable, "-P", "-m", "mypy", "--strict", "--output", "json", "--no-error-summary", "--no-pretty")
 _REMEDIES = {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import proxy_wasm_abi
 import pywasm_compiler
+from pywasm_compiler.cache import CacheEntries, cache_directory
 from pywasm_compiler.engine import Options, Program, engine
 
-from pywasm_filter.cache import CacheEntries, cache_directory
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.testing.guests.guest import GuestTrap
 from tests.conformance.guest import interpreter

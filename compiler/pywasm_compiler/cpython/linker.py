@@ -6,7 +6,7 @@ import from outside becomes glue, and their globals become constants.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -44,30 +44,43 @@ from pywasm_compiler.wasm.model import (
 )
 
 HOST_MODULE: Final = "env"
+RUN_SOURCE: Final = "run_source"
+"""(address of Python source that ends with a zero byte) -> 0, or -1 after an exception."""
 GLUE_PREFIX: Final = "pywasm "
 """What the names of our own functions begin with."""
 
 
 @dataclass(frozen=True)
 class LinkedModule:
-    """The result: the module and the names of its functions by index, imports included."""
+    """The result: the module, and the names of its functions by index, imports included.
+
+    Modules of one component can be given each other's memory if `pointers`, what comes behind the libraries' part of
+    the table, is the same. The stack goes down from `stack_top`.
+    """
 
     module: Module
     names: dict[int, str]
+    pointers: tuple[str, ...]
+    stack_top: int
 
 
-def link(component: Component, hostcalls: Sequence[str]) -> LinkedModule:
+def link(
+    component: Component, hostcalls: Collection[str], callbacks: Collection[str], *, runs_source: bool = False
+) -> LinkedModule:
     """Link the libraries of a component.
 
-    `hostcalls` are those that the component was made with. Raises LinkError, and MalformedModule for a module that
-    breaks the format.
+    The module imports these hostcalls, of those that the component was made with, and exports these callbacks. With
+    `runs_source` it also exports RUN_SOURCE. Raises LinkError, and MalformedModule for a module that breaks the format.
     """
     linker = _Linker(component, hostcalls)
+    exports = list(linker.exports(callbacks))
+    if runs_source:
+        exports.append(linker.source_runner())
     module = Module(
         imports=list(linker.imports()),
         memories=[linker.memory()],
         globals=[linker.stack_pointer()],
-        exports=list(linker.exports()),
+        exports=exports,
         elements=linker.elements(),
         data=linker.data(),
     )
@@ -76,7 +89,7 @@ def link(component: Component, hostcalls: Sequence[str]) -> LinkedModule:
     module.elements += linker.pointers()
     module.tables = [linker.table()]
     module.types = linker.types.types()
-    return LinkedModule(module, linker.names())
+    return LinkedModule(module, linker.names(), tuple(linker.resolver.pointer_names), linker.globals.stack_top())
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,7 @@ class _IndexSpaces:
 
 
 class _Linker:
-    def __init__(self, component: Component, hostcalls: Sequence[str]) -> None:
+    def __init__(self, component: Component, hostcalls: Collection[str]) -> None:
         self.component = component
         self.libraries = select_libraries(component)
         self.hostcalls = needed_hostcalls(hostcalls)
@@ -164,7 +177,7 @@ class _Linker:
             yield Import(HOST_MODULE, hostcall.name, ExternKind.FUNC, self.types.index(trampolines.host_type(hostcall)))
         yield Import(load().wasi_module, RANDOM, ExternKind.FUNC, self.types.index(RANDOM_TYPE))
 
-    def exports(self) -> Iterator[Export]:
+    def exports(self, callbacks: Collection[str]) -> Iterator[Export]:
         """What a Proxy-Wasm host looks for, and nothing else."""
         abi = load()
         nothing = self.functions.add(Code(FuncType()).function("nothing"))
@@ -178,13 +191,20 @@ class _Linker:
             yield Export(allocator, ExternKind.FUNC, allocate)
         for name, lifted in self.component.exported_functions().items():
             callback = abi.callback(name.replace("-", "_"))
-            if callback is None:  # what runs before the snapshot
+            if callback is None or callback.name not in callbacks:
                 continue
             if lifted.post_return is None:
                 raise LinkError(f"{name} has no post-return function")
             function, post_return = self.functions.defined(lifted.function), self.functions.defined(lifted.post_return)
             wrapper = trampolines.callback_wrapper(callback, function, post_return, self.resolver.flush)
             yield Export(callback.name, ExternKind.FUNC, self.functions.add(wrapper))
+
+    def source_runner(self) -> Export:
+        """What runs Python source without the component's own runtime, which counts calls."""
+        names = ("PyGILState_Ensure", "PyRun_SimpleStringFlags", "PyGILState_Release")
+        ensure, run, release = (self.resolver.function(name) for name in names)
+        runner = platform.run_source(ensure, run, release, self.resolver.flush)
+        return Export(RUN_SOURCE, ExternKind.FUNC, self.functions.add(runner))
 
     def table(self) -> TableType:
         """The table, which never grows."""

@@ -145,3 +145,14 @@ def allocate(malloc: int, free: int) -> GlueFunction:
     code.end().end()
     code.local_get(address)
     return code.function("allocate")
+
+
+def run_source(ensure: int, run: int, release: int, flush: int) -> GlueFunction:
+    """(address of source text) -> 0, or -1 after an exception: PyRun_SimpleString by CPython's thread."""
+    code = Code(FuncType((I32,), (I32,)))
+    state, result = code.local(I32), code.local(I32)
+    code.call(ensure).local_set(state)
+    code.local_get(0).i32_const(0).call(run).local_set(result)
+    code.local_get(state).call(release).call(flush)
+    code.local_get(result)
+    return code.function("run source")

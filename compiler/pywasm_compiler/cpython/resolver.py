@@ -45,6 +45,8 @@ class Resolver:
         self.flush = functions.add(platform.flush(self.scratch, functions.imports[LOG]))
         self.pointers: list[int] = []
         """Functions that the table has to hold behind its own."""
+        self.pointer_names: list[str] = []
+        """Their names."""
         self._platform = self._wasi_platform()
 
     def indices(self, library: Library) -> Sequence[int]:
@@ -86,6 +88,7 @@ class Resolver:
     def pointer(self, function: GlueFunction) -> int:
         """A pointer to a function of our own: the table is longer by it."""
         self.pointers.append(self._functions.add(function))
+        self.pointer_names.append(function.name)
         return self._libraries.main.module.tables[0].limits.minimum + len(self.pointers) - 1
 
     def _is_linked(self, resolved: Resolved) -> TypeGuard[CoreDefinition]:
@@ -97,10 +100,12 @@ class Resolver:
 
     def _hostcall(self, name: str, signature: FuncType) -> int:
         hostcall = load().hostcall(name)
-        if hostcall is None or name not in self._functions.imports:
-            raise LinkError(f"the component imports the hostcall {name}, which was not asked for")
+        if hostcall is None:
+            raise LinkError(f"the component imports the hostcall {name}, which the ABI does not have")
         if trampolines.lowered_type(hostcall) != signature:
             raise LinkError(f"the component imports {name} as {signature}")
+        if name not in self._functions.imports:  # no code of the guest's names it
+            return self._made(name, lambda: trampolines.missing_hostcall(hostcall))
         imported, free = self._functions.imports[name], self.function("free")
         return self._made(name, lambda: trampolines.hostcall_trampoline(hostcall, imported, free))
 

@@ -95,6 +95,11 @@ def hostcall_trampoline(hostcall: Hostcall, imported: int, free: int) -> GlueFun
     return code.function(f"hostcall {hostcall.name}")
 
 
+def missing_hostcall(hostcall: Hostcall) -> GlueFunction:
+    """What stands for a hostcall that the module does not import: a trap, for nothing can call it."""
+    return Code(lowered_type(hostcall)).unreachable().function(f"no hostcall {hostcall.name}")
+
+
 def callback_wrapper(callback: Callback, lifted: int, post_return: int, flush: int) -> GlueFunction:
     """What the module exports for a callback.
 

@@ -14,9 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import wasmtime
+from pywasm_compiler.cache import CacheEntries, cache_directory, remove
 from pywasm_compiler.errors import CompileError
 
-from pywasm_filter.cache import CacheEntries, cache_directory, remove
 from pywasm_filter.testing.errors import GuestLoadError
 from pywasm_filter.testing.guests.engine import one_line
 from pywasm_filter.testing.recent import Recent

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 from proxy_wasm_abi import load
-from pywasm_compiler.cpython import engine as cpython_engine
 from pywasm_compiler.cpython.componentize import componentize
-from pywasm_compiler.engine import Engine, Options, Program, engine
+from pywasm_compiler.engine import Options, Program, engine
 
 from tests.compiler.cpython.proxy_host import CompiledModule, ProxyHost
 
@@ -31,22 +30,14 @@ def program() -> Program:
 
 
 @pytest.fixture(scope="session")
-def component_bytes(program: Program) -> bytes:
-    return componentize(program)
-
-
-@pytest.fixture
-def linking_engine(component_bytes: bytes, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """The engine without the step that takes long: it gets the component that is there already."""
-    monkeypatch.setattr(cpython_engine, "componentize", lambda program: component_bytes)
-    return engine("cpython")
+def component_bytes() -> bytes:
+    """The component of the base image."""
+    return componentize().component
 
 
 @pytest.fixture(scope="session")
-def module_bytes(component_bytes: bytes, program: Program) -> bytes:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(cpython_engine, "componentize", lambda program: component_bytes)
-        return engine("cpython").compile(program, Options(), lambda step: None)
+def module_bytes(program: Program) -> bytes:
+    return engine("cpython").compile(program, Options(), lambda step: None)
 
 
 @pytest.fixture(scope="session")

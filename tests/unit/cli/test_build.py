@@ -367,7 +367,7 @@ def test_a_full_disk_is_told(source: Path, fake: FakeEngine, cache: Path, monkey
 def test_processes_that_need_the_same_build_it_once(tmp_path: Path) -> None:
     program = f"""
 import os, pathlib, signal, sys, time
-from pywasm_filter.cache import CacheEntries
+from pywasm_compiler.cache import CacheEntries
 def make():
     print("made", flush=True)
     if sys.argv[1] == "die":

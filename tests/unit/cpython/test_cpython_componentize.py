@@ -1,26 +1,17 @@
-"""componentize-py's failures as errors for the author; the tool itself is not run."""
+"""componentize-py as the maker of the base image; the tool itself is not run."""
 
-import json
+import io
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pywasm_compiler.cpython import componentize as module
 from pywasm_compiler.cpython.componentize import componentize
-from pywasm_compiler.engine import Program
 from pywasm_compiler.errors import CompileError
 
 Outcome = Callable[[Path], tuple[int, str]]
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    for name in ("author", "library"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "author" / "my_filter.py").write_text("")
-    search_path = (tmp_path / "author", tmp_path / "library")
-    return Program("my_filter", "my_runtime", search_path, ("proxy_log",), ("proxy_on_vm_start",))
 
 
 @pytest.fixture
@@ -32,9 +23,9 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[Path]]:
 
         def run(workspace: Path, wit: Path, search_path: list[str], output: Path) -> subprocess.CompletedProcess[str]:
             workspaces.append(workspace)
-            assert wit.is_file()
+            assert "export proxy-on-tick" in wit.read_text()
             entry = Path(search_path[0])
-            assert {"pywasm_entry.py", "pywasm_app.py", "pywasm_hostcalls.py"} <= {
+            assert {"pywasm_entry.py", "pywasm_loader.py", "pywasm_app.py", "pywasm_hostcalls.py"} <= {
                 path.name for path in entry.iterdir()
             }
             status, text = outcome(entry)
@@ -48,75 +39,39 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[Path]]:
     return install
 
 
-def failing(entry: Path, **report: object) -> tuple[int, str]:
-    report = {"type": "ValueError", "message": "no", "frames": [], "traceback": "", **report}
-    (entry / "failure.json").write_text(json.dumps(report))
-    return 1, "the tool's own text"
+def with_library(entry: Path) -> tuple[int, str]:
+    (entry / "stdlib" / "json").mkdir(parents=True)
+    (entry / "stdlib" / "json" / "__init__.py").write_text("x = 1\n")
+    (entry / "stdlib" / "abc.py").write_text("")
+    return 0, ""
 
 
-def failure(program: Program) -> CompileError:
+def failure() -> CompileError:
     with pytest.raises(CompileError) as caught:
-        componentize(program)
+        componentize()
     return caught.value
 
 
-def test_the_component_is_returned(program: Program, tool: Callable[[Outcome], list[Path]]) -> None:
-    workspaces = tool(lambda entry: (0, ""))
-    assert componentize(program) == b"component"
+def test_the_component_is_returned_with_its_library(tool: Callable[[Outcome], list[Path]]) -> None:
+    workspaces = tool(with_library)
+    made = componentize()
+    assert made.component == b"component"
+    with zipfile.ZipFile(io.BytesIO(made.standard_library)) as library:
+        assert library.namelist() == ["abc.py", "json/__init__.py"]
+        assert library.read("json/__init__.py") == b"x = 1\n"
     assert not workspaces[0].exists()
-
-
-def test_the_generated_module_names_filter_runtime_and_callbacks(
-    program: Program, tool: Callable[[Outcome], list[Path]]
-) -> None:
-    sources: list[str] = []
-
-    def keep(entry: Path) -> tuple[int, str]:
-        sources.append((entry / "pywasm_app.py").read_text())
-        return 0, ""
-
-    tool(keep)
-    componentize(program)
-    calls: list[tuple[object, ...]] = []
-    source = sources[0].replace("from pywasm_entry import load", "")
-    exec(source, {"load": lambda *arguments: calls.append(arguments)})
-    assert calls == [("my_filter", "my_runtime", ("proxy_on_vm_start",))]
-
-
-def test_the_innermost_line_of_the_author(program: Program, tool: Callable[[Outcome], list[Path]]) -> None:
-    frames = [["/2/my_runtime.py", 3], ["/1/my_filter.py", 7], ["/1/sub/deep.py", 9], ["/python/json/x.py", 1]]
-    traceback = 'File "/1/my_filter.py", line 7\nFile "/2/my_runtime.py", line 3\nFile "/python/json/x.py", line 1'
-    tool(lambda entry: failing(entry, frames=frames, traceback=traceback))
-    error = failure(program)
-    author, library = program.search_path
-    assert (error.file, error.line) == (author / "sub" / "deep.py", 9)
-    assert "ValueError: no" in error.message
-    assert error.detail == (
-        f'File "{author / "my_filter.py"}", line 7\nFile "{library / "my_runtime.py"}", line 3\n'
-        'File "/python/json/x.py", line 1'
-    )
-
-
-def test_a_failure_elsewhere_has_no_line(program: Program, tool: Callable[[Outcome], list[Path]]) -> None:
-    tool(lambda entry: failing(entry, frames=[["/2/my_runtime.py", 3], ["/9/x.py", 1], ["<string>", None]]))
-    error = failure(program)
-    assert (error.file, error.line) == (None, None)
-
-
-def test_too_much_output(program: Program, tool: Callable[[Outcome], list[Path]]) -> None:
-    tool(lambda entry: failing(entry, type="BrokenPipeError"))
-    assert "print less" in failure(program).remedy
+    assert componentize() == made
 
 
 @pytest.mark.parametrize(("text", "detail"), [("it broke", "it broke"), ("", "exit status 1")])
-def test_the_tools_own_failure(program: Program, tool: Callable[[Outcome], list[Path]], text: str, detail: str) -> None:
+def test_the_tools_own_failure(tool: Callable[[Outcome], list[Path]], text: str, detail: str) -> None:
     workspaces = tool(lambda entry: (1, text))
-    error = failure(program)
+    error = failure()
     assert error.message == "componentize-py failed"
     assert error.detail == detail
     assert not workspaces[0].exists()
 
 
-def test_the_tool_is_not_installed(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tool_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    assert "not installed" in failure(program).message
+    assert "not installed" in failure().message

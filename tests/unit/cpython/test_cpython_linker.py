@@ -2,6 +2,7 @@
 
 import pytest
 import wasmtime
+from proxy_wasm_abi import load
 from pywasm_compiler.cpython import linker as linker_module
 from pywasm_compiler.cpython import replacements
 from pywasm_compiler.cpython.glue import Code
@@ -17,10 +18,11 @@ from pywasm_compiler.wasm.writer import write_module
 from tests.unit.cpython.component_wat import COMPONENT, STACK_TOP
 
 NOW = 1_234_567_890
+CALLBACKS = [callback.name for callback in load().callbacks]
 
 
 def linked(text: str = COMPONENT) -> LinkedModule:
-    return link(read_component(wasmtime.wat2wasm(text)), ["proxy_log"])
+    return link(read_component(wasmtime.wat2wasm(text)), ["proxy_log"], CALLBACKS)
 
 
 @pytest.fixture(autouse=True)
@@ -161,10 +163,18 @@ def test_an_unknown_wasi_function_that_nothing_calls_is_no_matter() -> None:
     assert linked(text).module.functions
 
 
-def test_a_hostcall_that_was_not_asked_for() -> None:
+def test_a_hostcall_that_the_abi_does_not_have() -> None:
     component = read_component(wasmtime.wat2wasm(COMPONENT.replace("proxy-log", "proxy-nothing")))
-    with pytest.raises(LinkError, match="proxy_nothing, which was not asked for"):
-        link(component, ["proxy_log"])
+    with pytest.raises(LinkError, match="proxy_nothing, which the ABI does not have"):
+        link(component, ["proxy_log"], CALLBACKS)
+
+
+def test_a_hostcall_that_was_not_asked_for_traps() -> None:
+    module = link(
+        read_component(wasmtime.wat2wasm(COMPONENT.replace("proxy-log", "proxy-enqueue-shared-queue"))), [], CALLBACKS
+    )
+    assert "proxy_enqueue_shared_queue" not in {entry.name for entry in module.module.imports}
+    assert "pywasm no hostcall proxy_enqueue_shared_queue" in module.names.values()
 
 
 def test_a_global_that_changes() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import wasmtime
-from pywasm_compiler.cpython.componentize import _recording
+from pywasm_compiler.cpython.loading import _recording
 from pywasm_compiler.engine import Program, Recording
 
 pytest_plugins = ["pytester"]

@@ -1,13 +1,12 @@
 """What the standard library imports only when it is called: it has to be in the snapshot as well.
 
-A proxy has no files, so nothing can be imported later. Without this, `datetime.strptime` or `text.encode("idna")` would
+A proxy has no files, so nothing can be imported later. Without this, `datetime.strptime` would
 work in a test's own Python and fail in the module.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import sys
 
 COMPANIONS: dict[str, tuple[str, ...]] = {
@@ -40,12 +39,7 @@ COMPANIONS: dict[str, tuple[str, ...]] = {
 
 
 def complete_standard_library() -> None:
-    """Import the companions of all loaded modules, and every text encoding."""
-    import encodings
-
-    # Without its module an encoding is unknown; together they take less than the noise between two snapshots.
-    for codec in pkgutil.iter_modules(encodings.__path__, "encodings."):
-        _import(codec.name)
+    """Import the companions of all loaded modules."""
     done: set[str] = set()
     while loaded := (COMPANIONS.keys() & sys.modules.keys()) - done:
         for name in loaded:

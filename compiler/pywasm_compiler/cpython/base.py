@@ -1,0 +1,188 @@
+"""The base image: CPython as all modules have it, before any filter is in it.
+
+It is made once for a version of componentize-py and of this compiler, and kept in the user's cache in the forms that
+are needed: as a component, from which modules are linked; as a module that wasmtime has compiled, with the memory that
+it starts with, in which filters are imported; and linked without data, as shells for the snapshots of filters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import proxy_wasm_abi
+import wasmtime
+
+import pywasm_compiler
+from pywasm_compiler.cache import CacheEntries, cache_directory
+from pywasm_compiler.cpython.componentize import componentize
+from pywasm_compiler.cpython.libraries import LinkError
+from pywasm_compiler.cpython.linker import LinkedModule, link
+from pywasm_compiler.cpython.memory import fill, page_count
+from pywasm_compiler.engine import Progress
+from pywasm_compiler.errors import CompileError
+from pywasm_compiler.wasm.component import read_component
+from pywasm_compiler.wasm.component_model import Component
+from pywasm_compiler.wasm.errors import MalformedModule
+from pywasm_compiler.wasm.model import CustomSection, Module
+from pywasm_compiler.wasm.names import (
+    NAME_SECTION,
+    PRODUCERS_SECTION,
+    Names,
+    encode_names,
+    encode_producers,
+    merge_producers,
+    module_producers,
+)
+from pywasm_compiler.wasm.reader import read_module
+from pywasm_compiler.wasm.writer import write_module
+
+_LANGUAGE: Final = {"Python": "3.14"}
+_TOOLS: Final = ("componentize-py", "pywasm-filter")
+_LAST_SECTION: Final = 11
+_KEPT: Final = 3
+_KEPT_SHELLS: Final = 12
+_STACK_TOP: Final = "pywasm stack top"
+"""A custom section of the loader: where the stack begins, as text."""
+
+
+@dataclass(frozen=True)
+class Loader:
+    """A compiled module in which filters are imported, and the memory that it starts with."""
+
+    module: wasmtime.Module
+    memory: bytes
+    stack_top: int
+
+
+class BaseImage:
+    """The base image in its forms. Each is made when it is first asked for, by one process while others wait.
+
+    Methods raise CompileError: when componentize-py fails, when what it makes cannot be linked, when the cache cannot
+    be written.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._key = _key()
+        self._component_key = f"component-{self._key}"
+        self._directory = cache_directory("images")
+
+    def loader(self, engine: wasmtime.Engine) -> Loader:
+        """What imports filters, compiled for an engine with wasmtime's default configuration."""
+        memory = self._entries(".memory").get(f"memory-{self._key}", self._make_loader).read_bytes()
+        code_key = f"code-{self._key}-wasmtime-{metadata.version('wasmtime')}"
+        code = self._entries(".code").get(code_key, lambda: self._compiled(engine))
+        stack_top = int.from_bytes(memory[-4:], "little")
+        return Loader(wasmtime.Module.deserialize_file(engine, str(code)), memory[:-4], stack_top)
+
+    def shell(self, hostcalls: Collection[str], callbacks: Collection[str]) -> Module:
+        """A module without data that imports and exports just these; with a name section and producers."""
+        wanted = hashlib.sha256(repr((sorted(hostcalls), sorted(callbacks))).encode()).hexdigest()[:16]
+        entries = CacheEntries(self._directory, ".shell", _KEPT_SHELLS)
+        return read_module(
+            entries.get(f"shell-{self._key}-{wanted}", lambda: self._make_shell(hostcalls, callbacks)).read_bytes()
+        )
+
+    def standard_library(self) -> zipfile.ZipFile:
+        """The source of CPython's standard library."""
+        return zipfile.ZipFile(self._entries(".stdlib").get(f"stdlib-{self._key}", self._make_component))
+
+    # --- making ---
+
+    def _entries(self, suffix: str) -> CacheEntries:
+        return CacheEntries(self._directory, suffix, _KEPT)
+
+    def _make_component(self) -> bytes:
+        """Returns the standard library, and keeps the component that comes with it."""
+        self._progress("making the base image of CPython, once for this version")
+        made = componentize()
+        self._entries(".component").keep(self._component_key, made.component)
+        return made.standard_library
+
+    @cached_property
+    def _component(self) -> Component:
+        self.standard_library().close()
+        file = self._entries(".component").find(self._component_key)
+        content = file.read_bytes() if file is not None else componentize().component
+        try:
+            return read_component(content)
+        except MalformedModule as error:
+            raise _unlinkable(error) from error
+
+    def _link(self, hostcalls: Collection[str], callbacks: Collection[str], *, runs_source: bool) -> LinkedModule:
+        try:
+            return link(self._component, hostcalls, callbacks, runs_source=runs_source)
+        except (LinkError, MalformedModule) as error:
+            raise _unlinkable(error) from error
+
+    @cached_property
+    def _linked_loader(self) -> LinkedModule:
+        self._progress("linking the base image")
+        return self._link([hostcall.name for hostcall in proxy_wasm_abi.load().hostcalls], (), runs_source=True)
+
+    def _make_loader(self) -> bytes:
+        linked = self._linked_loader
+        memory = bytearray(page_count(linked.module) * 65536)
+        fill(memory, linked.module.data)
+        return bytes(memory) + linked.stack_top.to_bytes(4, "little")
+
+    def _compiled(self, engine: wasmtime.Engine) -> bytes:
+        module = replace(self._linked_loader.module, data=[], customs=[])
+        self._progress("compiling the base image")
+        return bytes(wasmtime.Module(engine, write_module(module)).serialize())
+
+    def _make_shell(self, hostcalls: Collection[str], callbacks: Collection[str]) -> bytes:
+        self._progress("linking the base image")
+        linked = self._link(hostcalls, callbacks, runs_source=False)
+        if linked.pointers != self._linked_loader.pointers:
+            raise _unlinkable(LinkError("the modules of a component differ in what lies behind their table"))
+        producers = merge_producers(
+            [
+                {"language": _LANGUAGE, "processed-by": {tool: _version(tool) for tool in _TOOLS}},
+                *(module_producers(core_module.module) for core_module in self._component.core_modules),
+            ]
+        )
+        sections = {
+            PRODUCERS_SECTION: encode_producers(producers),
+            NAME_SECTION: encode_names(Names(functions=linked.names)),
+        }
+        customs = [CustomSection(name, content, _LAST_SECTION) for name, content in sections.items()]
+        return write_module(replace(linked.module, data=[], customs=customs))
+
+
+def _unlinkable(error: Exception) -> CompileError:
+    return CompileError(
+        f"the component that componentize-py made cannot be linked: {error}",
+        remedy="install the version of componentize-py that pywasm-filter requires",
+    )
+
+
+def _key() -> str:
+    """A hash over all that the base is made of: the tool's version, this package and the ABI."""
+    digest = hashlib.sha256(_version("componentize-py").encode())
+    for file in _sources():
+        content = file.read_bytes()
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()[:24]
+
+
+def _sources() -> Iterable[Path]:
+    for package in (pywasm_compiler, proxy_wasm_abi):
+        assert package.__file__ is not None
+        yield from sorted(
+            path for path in Path(package.__file__).parent.rglob("*") if path.is_file() and path.suffix != ".pyc"
+        )
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return ""

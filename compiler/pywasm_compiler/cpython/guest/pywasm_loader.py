@@ -1,0 +1,223 @@
+"""Imports a filter into the base image: what comes after the base, and before the snapshot.
+
+There are no files here. Modules come from the host, and so does what is read while they are imported, by way of a
+hostcall that no proxy gets to see. The result goes to the host as well.
+"""
+
+from __future__ import annotations
+
+import builtins
+import gc
+import importlib
+import io
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from pywasm_companions import complete_standard_library
+
+if TYPE_CHECKING:
+    import traceback
+    from collections.abc import Iterator
+
+_OK = 0
+_STANDARD_LIBRARY = "/python/"
+_SEPARATOR = b"\0"
+
+hostcalls: Any = importlib.import_module("pywasm_hostcalls")
+
+
+class Exports:
+    """The object whose methods are the module's exports."""
+
+
+exports = Exports()
+
+
+def load(
+    filter_module: str,
+    runtime_module: str,
+    callbacks: Sequence[str],
+    wanted: Sequence[str],
+    search_path: Sequence[str],
+    recorder: str = "",
+    recorded: Mapping[str, tuple[str, str]] | None = None,
+) -> None:
+    """Import the author's module through the runtime, and make its callbacks the exports.
+
+    `wanted` are the hostcalls that the module will have, `search_path` goes into `sys.path`. `recorder` is the function
+    of `pywasm_recorder` that records what runs of the files in `recorded`; empty for none.
+    """
+    call_import = hostcalls.call_import
+    host = _Host(call_import)
+    try:
+        _make_way(host)
+        after_ours = sys.path.index("/0") + 1
+        sys.path[after_ours:after_ours] = search_path
+        with _Files(host) as finder:
+            sys.meta_path[:] = [BuiltinImporter, FrozenImporter, finder]
+            hostcalls.call_import = _refuse_hostcall
+            if recorder:
+                getattr(importlib.import_module("pywasm_recorder"), recorder)(recorded)
+            vm = importlib.import_module(runtime_module).start(filter_module, hostcalls)
+            if missing := [name for name in callbacks if not callable(getattr(vm, name, None))]:
+                raise TypeError(f"{runtime_module} offers no {', '.join(missing)}")
+            complete_standard_library()
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the author is told
+        hostcalls.call_import = call_import
+        host.tell(_described(error))
+        return
+    for name in callbacks:
+        setattr(exports, name, getattr(vm, name))
+    hostcalls.call_import = call_import
+    _leave_out(wanted)
+    sys.meta_path[:] = [BuiltinImporter, FrozenImporter, NotInSnapshot()]
+    gc.collect()
+    gc.freeze()  # what the snapshot holds is there to stay: collections need not look at it again
+
+
+def _make_way(host: _Host) -> None:
+    """Forget the modules of the standard library that the author has others of."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if file.startswith(_STANDARD_LIBRARY) and host.ask("own", name) is not None:
+            del sys.modules[name]
+
+
+def _leave_out(wanted: Sequence[str]) -> None:
+    """Take away the hostcalls that the module will not have."""
+    for name in set(hostcalls.numbers) - set(wanted):
+        del hostcalls.numbers[name]
+        delattr(hostcalls, name)
+
+
+def _refuse_hostcall(number: int, arguments: list[object]) -> object:
+    raise RuntimeError("there is no proxy while the module is imported: make hostcalls in callbacks")
+
+
+class NotInSnapshot:
+    """The last finder of `sys.meta_path`: says why a module cannot be imported once the snapshot is taken."""
+
+    def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Raise ModuleNotFoundError."""
+        message = f"No module named {name!r} in the snapshot: import it at the top of a module, not inside a function"
+        raise ModuleNotFoundError(message, name=name)
+
+
+class _Host:
+    """The host's answers. Each is None where there is nothing."""
+
+    def __init__(self, call_import: Any) -> None:
+        self._call_import = call_import
+        self._number = hostcalls.numbers["proxy_call_foreign_function"]
+
+    def ask(self, question: str, argument: str) -> bytes | None:
+        status, answer = self._call_import(self._number, [question.encode(), argument.encode("utf-8", "surrogatepass")])
+        return cast("bytes", answer) if status == _OK else None
+
+    def tell(self, failure: str) -> None:
+        self.ask("failure", failure)
+
+
+class _Files:
+    """Modules and files of the host: a finder, a loader, and what `open` reads with."""
+
+    def __init__(self, host: _Host) -> None:
+        self._host = host
+        self._sources: dict[str, tuple[str, bytes]] = {}
+
+    def __enter__(self) -> _Files:
+        self._opened = builtins.open
+        builtins.open = io.open = self._open
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        builtins.open = io.open = self._opened
+
+    def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Where the host has the module, if it has it."""
+        answer = self._host.ask("module", name)
+        if answer is None:
+            return None
+        file, package, source = answer.split(_SEPARATOR, 2)
+        spec = ModuleSpec(name, self if file else None, origin=file.decode() or None, is_package=bool(package))  # type: ignore[arg-type]
+        if package:
+            spec.submodule_search_locations = package.decode().split("\n")
+        if file:
+            spec.has_location = True
+            self._sources[name] = file.decode(), source
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """An ordinary module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run its source."""
+        file, source = self._sources.pop(module.__name__)
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+
+    def get_data(self, path: str) -> bytes:
+        """A file beside a module, for pkgutil. Raises FileNotFoundError."""
+        content = self._host.ask("file", path)
+        if content is None:
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return content
+
+    def get_resource_reader(self, name: str) -> _Resources:
+        """The files of a package, for importlib.resources."""
+        return _Resources(self, sys.modules[name].__path__[0])
+
+    def _open(self, file: Any, mode: str = "r", buffering: int = -1, *args: Any, **options: Any) -> Any:
+        """`open` of a file of the host's, to be read; all else fails as in a proxy."""
+        if isinstance(file, int) or set(mode) - set("rbt"):
+            return self._opened(file, mode, buffering, *args, **options)
+        data = io.BytesIO(self.get_data(os.fsdecode(file)))
+        return data if "b" in mode else io.TextIOWrapper(data, *args, **options)
+
+
+class _Resources:
+    """A package's files (importlib.resources.abc.ResourceReader)."""
+
+    def __init__(self, files: _Files, directory: str) -> None:
+        self._files = files
+        self._directory = directory
+
+    def open_resource(self, resource: str) -> io.BytesIO:
+        return io.BytesIO(self._files.get_data(f"{self._directory}/{resource}"))
+
+    def resource_path(self, resource: str) -> str:
+        raise FileNotFoundError(2, "No such file or directory", resource)
+
+    def is_resource(self, name: str) -> bool:
+        return self._files._host.ask("file", f"{self._directory}/{name}") is not None
+
+    def contents(self) -> Iterator[str]:
+        listed = self._files._host.ask("directory", self._directory)
+        return iter(listed.decode().split("\n") if listed else ())
+
+
+def _described(error: BaseException) -> str:
+    """The text of a dict: type, message, frames as file and line, traceback."""
+    import traceback
+
+    summary = traceback.TracebackException.from_exception(error)
+    summary.stack = traceback.StackSummary.from_list([frame for frame in summary.stack if not _is_machinery(frame)])
+    frames = [(frame.filename, frame.lineno) for frame in summary.stack]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((error.filename, error.lineno))
+    return repr(
+        {
+            "type": type(error).__name__,
+            "message": str(error),
+            "frames": frames,
+            "traceback": "".join(summary.format()),
+        }
+    )
+
+
+def _is_machinery(frame: traceback.FrameSummary) -> bool:
+    """Whether a frame is ours or the import system's: they tell the author nothing."""
+    return frame.filename in (__file__, importlib.__file__) or frame.filename.startswith("<frozen importlib")

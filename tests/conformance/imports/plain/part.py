@@ -1,0 +1,1 @@
+PART = "of a package without __init__.py"

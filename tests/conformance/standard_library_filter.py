@@ -1,0 +1,119 @@
+"""A filter that asks much of the standard library, at its import and later."""
+
+from __future__ import annotations
+
+import base64
+import collections
+import csv
+import dataclasses
+import datetime
+import decimal
+import difflib
+import enum
+import functools
+import hashlib
+import hmac
+import html
+import io
+import itertools
+import json
+import re
+import statistics
+import string
+import textwrap
+import typing
+import urllib.parse
+import uuid
+import zlib
+from xml.etree import ElementTree
+
+from pywasm_filter import LogLevel, RootContext, log, register_root_context
+
+UTC = datetime.UTC
+
+
+class Colour(enum.Enum):
+    """An enum."""
+
+    RED = "red"
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Point:
+    """A dataclass."""
+
+    x: int
+    y: int = 2
+
+
+class Pair(typing.NamedTuple):
+    """A named tuple."""
+
+    left: str
+    right: int
+
+
+@functools.lru_cache
+def fibonacci(number: int) -> int:
+    """With a cache."""
+    return number if number < 2 else fibonacci(number - 1) + fibonacci(number - 2)
+
+
+def results() -> dict[str, object]:
+    """What each module answers."""
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerows([["a", 'b "c"'], [1, 2.5]])
+    tree = ElementTree.fromstring("<a><b c='d'>text &amp; more</b></a>")
+    moment = datetime.datetime(2024, 2, 29, 12, 30, tzinfo=UTC)
+    with decimal.localcontext(prec=30):
+        third = str(decimal.Decimal(1) / 3)
+    return {
+        "base64": base64.b85encode(b"hello, world").decode(),
+        "collections": collections.Counter("abracadabra").most_common(2),
+        "csv": [table.getvalue(), list(csv.DictReader(io.StringIO("a,b\n1,2\n")))],
+        "dataclasses": [repr(dataclasses.replace(Point(1), y=3)), Point(1) < Point(2), dataclasses.asdict(Point(0))],
+        "datetime": [
+            moment.isoformat(),
+            (moment + datetime.timedelta(days=366)).strftime("%A %d %B %Y"),
+            str(datetime.datetime.strptime("2024-02-29 01", "%Y-%m-%d %H")),
+        ],
+        "decimal": third,
+        "difflib": list(difflib.unified_diff(["a", "b"], ["a", "c"], lineterm="")),
+        "enum": [Colour("red").name, repr(Colour.RED)],
+        "functools": [fibonacci(60), functools.reduce(lambda a, b: a * b, range(1, 20))],
+        "hashlib": [hashlib.new(name, b"x").hexdigest() for name in ("md5", "sha1", "sha256", "sha3_256", "blake2b")],
+        "hmac": hmac.new(b"key", b"message", "sha256").hexdigest(),
+        "html": [html.escape("<a href='x'>"), html.unescape("&eacute;&#x20AC;")],
+        "itertools": [list(itertools.pairwise("abc")), list(itertools.accumulate(range(5)))],
+        "json": json.loads(json.dumps({"a": [1.5, None, True, "\u00e9\U0001f600"]})),
+        "re": [re.sub(r"(?P<word>\w+)", r"<\g<word>>", "a b"), re.findall(r"(?i)(?<=x)\d+", "X1 x22")],
+        "statistics": [statistics.fmean([1, 2, 4]), statistics.median([3, 1, 2]), statistics.pstdev([1, 2, 3, 4])],
+        "string": string.Template("$a and ${b}").substitute(a=1, b=2),
+        "textwrap": textwrap.fill("the quick brown fox jumps", 12),
+        "typing": [typing.get_type_hints(Pair)["right"].__name__, Pair("l", 1)._asdict()],
+        "urllib.parse": [
+            urllib.parse.urlsplit("https://u@h:1/p;x?q=1&q=2#f").port,
+            urllib.parse.parse_qs("q=1&q=%20"),
+            urllib.parse.quote("a b/\u00fc"),
+        ],
+        "uuid": [str(uuid.uuid5(uuid.NAMESPACE_DNS, "example.test")), uuid.uuid4().version],
+        "xml": [tree[0].text, tree[0].attrib, ElementTree.tostring(tree).decode()],
+        "zlib": [zlib.crc32(b"hello"), zlib.decompress(zlib.compress(b"a" * 100)).decode()],
+    }
+
+
+AT_IMPORT = results()
+
+
+class Root(RootContext):
+    """Tells what the standard library answers, and whether it is what it answered at the import."""
+
+    def on_configure(self, configuration: bytes) -> bool:
+        """Tell."""
+        now = results()
+        log(LogLevel.INFO, json.dumps({"same": now == AT_IMPORT, **now}, sort_keys=True, default=repr))
+        return True
+
+
+register_root_context(Root)
