@@ -56,7 +56,7 @@ def keep_source_lines() -> list[str]:
         filename = module.__file__ if isinstance(module, ModuleType) and hasattr(module, "__file__") else None
         if filename is None or not _is_authors(filename):
             continue
-        lines = linecache.getlines(filename)
+        lines = linecache.getlines(filename, vars(module))
         # Without a modification time linecache never looks at the file again.
         linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
         kept += lines

@@ -25,11 +25,15 @@ import typing
 import urllib.parse
 import uuid
 import zlib
+import zoneinfo
 from xml.etree import ElementTree
+
+import tzdata  # noqa: F401 - zoneinfo reads its files
 
 from pywasm_filter import LogLevel, RootContext, log, register_root_context
 
 UTC = datetime.UTC
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 
 
 class Colour(enum.Enum):
@@ -99,6 +103,7 @@ def results() -> dict[str, object]:
         ],
         "uuid": [str(uuid.uuid5(uuid.NAMESPACE_DNS, "example.test")), uuid.uuid4().version],
         "xml": [tree[0].text, tree[0].attrib, ElementTree.tostring(tree).decode()],
+        "zoneinfo": datetime.datetime(2024, 7, 1, tzinfo=BERLIN).isoformat(),
         "zlib": [zlib.crc32(b"hello"), zlib.decompress(zlib.compress(b"a" * 100)).decode()],
     }
 

@@ -72,6 +72,7 @@ def load(
         return
     for name in callbacks:
         setattr(exports, name, getattr(vm, name))
+    host.leave()
     hostcalls.call_import = call_import
     _leave_out(wanted)
     sys.meta_path[:] = [BuiltinImporter, FrozenImporter, NotInSnapshot()]
@@ -108,18 +109,24 @@ class NotInSnapshot:
 
 
 class _Host:
-    """The host's answers. Each is None where there is nothing."""
+    """The host's answers. Each is None where there is nothing, and when the import is over."""
 
     def __init__(self, call_import: Any) -> None:
         self._call_import = call_import
+        self._gone = False
         self._number = hostcalls.numbers["proxy_call_foreign_function"]
 
     def ask(self, question: str, argument: str) -> bytes | None:
+        if self._gone:  # loaders stay with their modules, and are asked for source lines in the proxy
+            return None
         status, answer = self._call_import(self._number, [question.encode(), argument.encode("utf-8", "surrogatepass")])
         return cast("bytes", answer) if status == _OK else None
 
     def tell(self, failure: str) -> None:
         self.ask("failure", failure)
+
+    def leave(self) -> None:
+        self._gone = True
 
 
 class _Files:
@@ -158,6 +165,11 @@ class _Files:
         """Run its source."""
         file, source = self._sources.pop(module.__name__)
         exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+
+    def get_source(self, name: str) -> str | None:
+        """The source of a module, for linecache; None once the snapshot is taken."""
+        content = self._host.ask("file", str(sys.modules[name].__file__))
+        return None if content is None else content.decode()
 
     def get_data(self, path: str) -> bytes:
         """A file beside a module, for pkgutil. Raises FileNotFoundError."""
