@@ -13,8 +13,12 @@ def main() -> None:
 
     for name in ("stdout", "stderr"):
         _prepare(name)
+    sys.dont_write_bytecode = True  # commands leave nothing beside the author's files
     try:
-        app(prog_name="pywasm-filter")
+        try:
+            app(prog_name="pywasm-filter")
+        finally:
+            sys.stdout.flush()
     except OSError as error:  # a full disk, most likely, behind stdout or in the directory for temporary files
         place = "" if error.filename is None else f"{error.filename}: "
         print(f"{place}error: {error.strerror or error}", file=sys.stderr)
