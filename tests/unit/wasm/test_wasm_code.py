@@ -193,7 +193,7 @@ def test_malformed_code(code: str, offset: int, message: str) -> None:
 
 
 def test_an_integer_that_is_too_long() -> None:
-    """Where it is found depends on Python: before 3.11.4 a possessive repetition does not step back to its last match."""
+    """Where it is found depends on Python: before 3.11.4 a possessive repetition does not step back."""
     for consume in (identity, lambda body: list(iter_instructions(body))):
         with pytest.raises(MalformedModule):
             consume(NO_LOCALS + bytes.fromhex("41ffffffffff00"))
