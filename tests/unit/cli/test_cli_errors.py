@@ -20,6 +20,12 @@ from pywasm_filter.cli.app import app
 FILTER = "from pywasm_filter import HttpContext\nclass Mine(HttpContext):\n    pass\n"
 
 
+@pytest.fixture(autouse=True)
+def no_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `main` has it, which `run` passes by."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments), prog_name="pywasm-filter")
 

@@ -135,6 +135,7 @@ class _Files:
     def __init__(self, host: _Host) -> None:
         self._host = host
         self._sources: dict[str, tuple[str, bytes]] = {}
+        self._origins: dict[str, str] = {}
 
     def __enter__(self) -> _Files:
         self._opened = builtins.open
@@ -156,6 +157,7 @@ class _Files:
         if file:
             spec.has_location = True
             self._sources[name] = file.decode(), source
+            self._origins[name] = file.decode()
         return spec
 
     def create_module(self, spec: ModuleSpec) -> None:
@@ -168,8 +170,8 @@ class _Files:
 
     def get_source(self, name: str) -> str | None:
         """The source of a module, for linecache; None once the snapshot is taken."""
-        content = self._host.ask("file", str(sys.modules[name].__file__))
-        return None if content is None else content.decode()
+        content = self._host.ask("file", self._origins.get(name, ""))
+        return None if content is None else content.decode("utf-8", "replace")
 
     def get_data(self, path: str) -> bytes:
         """A file beside a module, for pkgutil. Raises FileNotFoundError."""
