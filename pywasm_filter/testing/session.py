@@ -26,12 +26,12 @@ from pywasm_filter.testing.recent import Recent
 from pywasm_filter.testing.settings import PluginSettings, background_roots, capability_names, cluster_names
 
 if TYPE_CHECKING:
+    from pywasm_filter.testing.envoy_pool import EnvoyPool
     from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
     from pywasm_filter.testing.running_envoy import RunningEnvoy
 
 
 _NO_PORT = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
-# Each holds three VMs of a filter, some hundred megabytes.
 _KEPT_ENVOYS = 3
 # Each holds the data of a module, some ten megabytes.
 _KEPT_MODULES = 8
@@ -53,7 +53,7 @@ class ProxySession:
         self._passing = PASSING + passing
         self._modules: dict[tuple[Path, bool | None], Path] = {}
         self._compiled: Recent[tuple[Path, tuple[tuple[str, str], ...]], WasmtimeModule] = Recent(_KEPT_MODULES)
-        self._envoys: list[RunningEnvoy] = []
+        self._envoys: EnvoyPool | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -61,8 +61,8 @@ class ProxySession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for envoy in self._envoys:
-            envoy.close()
+        if self._envoys is not None:
+            self._envoys.close()
 
     def proxy(self, host: str, filters: Sequence[Path], settings: PluginSettings) -> Proxy:
         """A proxy on a host: inprocess, wasmtime or envoy. `filters` has one for each plugin of the settings' chain.
@@ -156,20 +156,12 @@ class ProxySession:
 
     def _running_envoy(self, modules: tuple[Path, ...], settings: PluginSettings) -> RunningEnvoy:
         """One that runs already, or a new one; those that were used last are kept."""
-        from pywasm_filter.testing.running_envoy import RunningEnvoy
+        from pywasm_filter.testing.envoy_pool import EnvoyPool
 
-        same = [envoy for envoy in self._envoys if (envoy.modules, envoy.settings) == (modules, settings)]
-        for envoy in same:
-            self._envoys.remove(envoy)
-            if envoy.usable:
-                self._envoys.append(envoy)
-                return envoy
-            envoy.close()
-        while len(self._envoys) >= _KEPT_ENVOYS:
-            self._envoys.pop(0).close()
-        envoy = RunningEnvoy(modules, settings)
+        if self._envoys is None:
+            self._envoys = EnvoyPool(_KEPT_ENVOYS)
         try:
-            envoy.start()
+            return self._envoys.get(modules, settings)
         except OSError as error:
             if error.errno not in _NO_PORT:
                 raise
@@ -177,8 +169,6 @@ class ProxySession:
                 f"the host envoy found no free port of 127.0.0.1: {error.strerror}; it takes any that is free: "
                 "end what holds them all, or run fewer tests at once"
             ) from error
-        self._envoys.append(envoy)
-        return envoy
 
 
 def plugin_settings(arguments: Mapping[str, Any]) -> PluginSettings:

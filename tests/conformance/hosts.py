@@ -9,9 +9,9 @@ from typing import Self
 
 from pywasm_filter.testing import EmbeddedProxy, PluginSettings, Proxy
 from pywasm_filter.testing.envoy import EnvoyProcess, EnvoySettings
+from pywasm_filter.testing.envoy_pool import EnvoyPool
 from pywasm_filter.testing.envoy_proxy import EnvoyProxy
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
-from pywasm_filter.testing.running_envoy import RunningEnvoy
 from tests.conformance.interpreter_module import InterpreterGuest, interpreter_module
 from tests.faces import http2
 
@@ -27,7 +27,7 @@ class Hosts:
     def __init__(self) -> None:
         self._module: Path | None = None
         self._compiled: WasmtimeModule | None = None
-        self._envoys: list[RunningEnvoy] = []
+        self._envoys = EnvoyPool(_KEPT_ENVOYS)
         self._http2: tuple[EnvoyProcess, http2.Server] | None = None
         self._cleanup = contextlib.ExitStack()
 
@@ -38,8 +38,7 @@ class Hosts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._cleanup.close()
-        for envoy in self._envoys:
-            envoy.close()
+        self._envoys.close()
 
     def http2(self, settings: PluginSettings) -> tuple[EnvoyProcess, http2.Server]:
         """A real Envoy that speaks HTTP/2 on both sides, for all scenarios that need that, and its upstream."""
@@ -59,7 +58,7 @@ class Hosts:
                     self._compiled = WasmtimeModule.read(self.module)
                 return EmbeddedProxy(self._compiled.instantiate, settings)
             case "envoy":
-                return EnvoyProxy(self._envoy(settings), timeout=_STALLED if stalls else _IN_TIME)
+                return EnvoyProxy(self._envoys.get([self.module], settings), timeout=_STALLED if stalls else _IN_TIME)
         raise ValueError(f"no such host: {host!r}")
 
     @property
@@ -68,17 +67,3 @@ class Hosts:
         if self._module is None:
             self._module = interpreter_module()
         return self._module
-
-    def _envoy(self, settings: PluginSettings) -> RunningEnvoy:
-        for envoy in [envoy for envoy in self._envoys if envoy.settings == settings]:
-            self._envoys.remove(envoy)
-            if envoy.usable:
-                self._envoys.append(envoy)
-                return envoy
-            envoy.close()
-        while len(self._envoys) >= _KEPT_ENVOYS:
-            self._envoys.pop(0).close()
-        envoy = RunningEnvoy([self.module], settings)
-        envoy.start()
-        self._envoys.append(envoy)
-        return envoy
