@@ -24,7 +24,7 @@ from pywasm_compiler.cache import CacheEntries, cache_directory
 from pywasm_compiler.cpython.componentize import componentize
 from pywasm_compiler.cpython.libraries import LinkError
 from pywasm_compiler.cpython.linker import LinkedModule, link
-from pywasm_compiler.cpython.memory import fill, page_count
+from pywasm_compiler.cpython.memory import PAGE_SIZE, fill, page_count
 from pywasm_compiler.engine import Progress
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.wasm.component import read_component
@@ -46,10 +46,10 @@ from pywasm_compiler.wasm.writer import write_module
 _LANGUAGE: Final = {"Python": "3.14"}
 _TOOLS: Final = ("componentize-py", "pywasm-filter")
 _LAST_SECTION: Final = 11
+_ADDRESS: Final = 4
+"""Bytes of the stack's begin, which stands behind the kept memory."""
 _KEPT: Final = 3
 _KEPT_SHELLS: Final = 12
-_STACK_TOP: Final = "pywasm stack top"
-"""A custom section of the loader: where the stack begins, as text."""
 
 
 @dataclass(frozen=True)
@@ -71,48 +71,56 @@ class BaseImage:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._key = _key()
-        self._component_key = f"component-{self._key}"
         self._directory = cache_directory("images")
 
     def loader(self, engine: wasmtime.Engine) -> Loader:
         """What imports filters, compiled for an engine with wasmtime's default configuration."""
-        memory = self._entries(".memory").get(f"memory-{self._key}", self._make_loader).read_bytes()
-        code_key = f"code-{self._key}-wasmtime-{metadata.version('wasmtime')}"
+        memory = self._entries(".memory").get(self._form("memory"), self._make_loader).read_bytes()
+        code_key = f"{self._form('code')}-wasmtime-{metadata.version('wasmtime')}"
         code = self._entries(".code").get(code_key, lambda: self._compiled(engine))
-        stack_top = int.from_bytes(memory[-4:], "little")
-        return Loader(wasmtime.Module.deserialize_file(engine, str(code)), memory[:-4], stack_top)
+        stack_top = int.from_bytes(memory[-_ADDRESS:], "little")
+        return Loader(wasmtime.Module.deserialize_file(engine, str(code)), memory[:-_ADDRESS], stack_top)
 
     def shell(self, hostcalls: Collection[str], callbacks: Collection[str]) -> Module:
         """A module without data that imports and exports just these; with a name section and producers."""
         wanted = hashlib.sha256(repr((sorted(hostcalls), sorted(callbacks))).encode()).hexdigest()[:16]
         entries = CacheEntries(self._directory, ".shell", _KEPT_SHELLS)
         return read_module(
-            entries.get(f"shell-{self._key}-{wanted}", lambda: self._make_shell(hostcalls, callbacks)).read_bytes()
+            entries.get(f"{self._form('shell')}-{wanted}", lambda: self._make_shell(hostcalls, callbacks)).read_bytes()
         )
 
     def standard_library(self) -> zipfile.ZipFile:
         """The source of CPython's standard library."""
-        return zipfile.ZipFile(self._entries(".stdlib").get(f"stdlib-{self._key}", self._make_component))
+        _ = self._component_file  # which brings it
+        return zipfile.ZipFile(
+            self._entries(".stdlib").get(f"stdlib-{self._key}", lambda: componentize().standard_library)
+        )
 
     # --- making ---
 
     def _entries(self, suffix: str) -> CacheEntries:
         return CacheEntries(self._directory, suffix, _KEPT)
 
+    @cached_property
+    def _component_file(self) -> Path:
+        """The component. Each one has a hash seed of its own, so what is made of it goes by its checksum."""
+        return self._entries(".component").get(f"component-{self._key}", self._make_component)
+
     def _make_component(self) -> bytes:
-        """Returns the standard library, and keeps the component that comes with it."""
+        """Returns the component, and keeps the standard library that comes with it."""
         self._progress("making the base image of CPython, once for this version")
         made = componentize()
-        self._entries(".component").keep(self._component_key, made.component)
-        return made.standard_library
+        self._entries(".stdlib").get(f"stdlib-{self._key}", lambda: made.standard_library)
+        return made.component
+
+    def _form(self, name: str) -> str:
+        """The key of something that is made of the component."""
+        return f"{name}-{self._component_file.stem.removeprefix('component-')}"
 
     @cached_property
     def _component(self) -> Component:
-        self.standard_library().close()
-        file = self._entries(".component").find(self._component_key)
-        content = file.read_bytes() if file is not None else componentize().component
         try:
-            return read_component(content)
+            return read_component(self._component_file.read_bytes())
         except MalformedModule as error:
             raise _unlinkable(error) from error
 
@@ -129,9 +137,9 @@ class BaseImage:
 
     def _make_loader(self) -> bytes:
         linked = self._linked_loader
-        memory = bytearray(page_count(linked.module) * 65536)
+        memory = bytearray(page_count(linked.module) * PAGE_SIZE)
         fill(memory, linked.module.data)
-        return bytes(memory) + linked.stack_top.to_bytes(4, "little")
+        return bytes(memory) + linked.stack_top.to_bytes(_ADDRESS, "little")
 
     def _compiled(self, engine: wasmtime.Engine) -> bytes:
         module = replace(self._linked_loader.module, data=[], customs=[])
