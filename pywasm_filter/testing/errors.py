@@ -17,7 +17,7 @@ class GuestLoadError(ProxyTestError):
     """A module that a Proxy-Wasm host refuses: a missing import, no ABI marker, a callback of the wrong type."""
 
 
-class CallbackTimeout(ProxyTestError):  # noqa: N818 - reads as what happened
+class CallbackTimeout(ProxyTestError):
     """A callback of a compiled filter did not come to an end: a real Envoy would hang, with all that its worker serves.
 
     `callback` is its name, `backtrace` names the module's functions that were running, innermost first.
@@ -35,7 +35,7 @@ class CallbackTimeout(ProxyTestError):  # noqa: N818 - reads as what happened
         super().__init__("\n".join([told, *shown]))
 
 
-class HostRefusesFilter(GuestLoadError):  # noqa: N818 - reads as what happened
+class HostRefusesFilter(GuestLoadError):
     """The host that a test plays (`host_profile`) does not load the filter."""
 
     def __init__(self, host: str, reasons: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class HostRefusesFilter(GuestLoadError):  # noqa: N818 - reads as what happened
         super().__init__(f"the host {host} does not load this filter:{said}")
 
 
-class ProfileNotSupported(ProxyTestError):  # noqa: N818
+class ProfileNotSupported(ProxyTestError):
     """A real Envoy cannot be another host."""
 
 
@@ -62,7 +62,7 @@ class PluginConfigurationError(ProxyTestError):
         super().__init__("\n".join([reason, *(["its log:", *lines] if lines else ["it logged nothing"])]))
 
 
-class HostcallNotSupported(ProxyTestError):  # noqa: N818 - reads as what happened
+class HostcallNotSupported(ProxyTestError):
     """The filter made a hostcall that the embedded proxy does not offer."""
 
     def __init__(self, name: str) -> None:
@@ -81,7 +81,7 @@ class ForeignFunctionNotInstalled(HostcallNotSupported):
         return f"{self.name} needs more packages in the embedded proxy: pip install 'pywasm-filter[foreign]'"
 
 
-class HostMisuse(ProxyTestError):  # noqa: N818
+class HostMisuse(ProxyTestError):
     """The filter did what crashes a real Envoy, or makes it send garbage."""
 
 
@@ -97,15 +97,15 @@ class ContentLengthMismatch(HostMisuse):
         )
 
 
-class StreamStalled(ProxyTestError):  # noqa: N818
+class StreamStalled(ProxyTestError):
     """The filter paused the stream and nothing is left that could resume it: a real client would wait in vain."""
 
 
-class ConditionNotMet(ProxyTestError):  # noqa: N818
+class ConditionNotMet(ProxyTestError):
     """What a test waited for did not come in time."""
 
 
-class WrongProtocol(ProxyTestError):  # noqa: N818
+class WrongProtocol(ProxyTestError):
     """A request through a plugin for TCP, or a connection through one for HTTP."""
 
     def __init__(self, asked: str, protocol: str) -> None:
@@ -115,38 +115,38 @@ class WrongProtocol(ProxyTestError):  # noqa: N818
         )
 
 
-class StreamReset(ProxyTestError):  # noqa: N818
+class StreamReset(ProxyTestError):
     """The stream was reset, so that there is no response."""
 
 
-class StepwiseNotSupported(ProxyTestError):  # noqa: N818
+class StepwiseNotSupported(ProxyTestError):
     """This proxy cannot be driven step by step."""
 
 
-class CallBackNotSupported(ProxyTestError):  # noqa: N818
+class CallBackNotSupported(ProxyTestError):
     """This proxy has no foreign function that calls back."""
 
 
-class AttributesNotSupported(ProxyTestError):  # noqa: N818
+class AttributesNotSupported(ProxyTestError):
     """A test sets attributes of a proxy that has its own."""
 
 
-class ClientsNotSupported(ProxyTestError):  # noqa: N818
+class ClientsNotSupported(ProxyTestError):
     """This proxy cannot take such a client's connections."""
 
 
-class CertificatesNotInstalled(ProxyTestError):  # noqa: N818
+class CertificatesNotInstalled(ProxyTestError):
     """A package that makes certificates is missing."""
 
     def __init__(self) -> None:
         super().__init__("certificates of clients need a further package: pip install 'pywasm-filter[envoy]'")
 
 
-class TraceNotSupported(ProxyTestError):  # noqa: N818
+class TraceNotSupported(ProxyTestError):
     """This proxy does not show what crosses between it and the plugin."""
 
 
-class TraceNotKept(ProxyTestError):  # noqa: N818
+class TraceNotKept(ProxyTestError):
     """Too much has crossed since then."""
 
     def __init__(self) -> None:
@@ -156,9 +156,9 @@ class TraceNotKept(ProxyTestError):  # noqa: N818
         )
 
 
-class FaultsNotSupported(ProxyTestError):  # noqa: N818
+class FaultsNotSupported(ProxyTestError):
     """This proxy lets no test between it and the plugin."""
 
 
-class PropertiesNotSupported(ProxyTestError):  # noqa: N818
+class PropertiesNotSupported(ProxyTestError):
     """This proxy does not tell which properties a plugin has set."""

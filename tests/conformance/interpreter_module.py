@@ -38,7 +38,7 @@ class InterpreterGuest:
         """Call a callback."""
         try:
             return self._vm.call(name, *args)
-        except interpreter.ScenarioTrap as trap:
+        except interpreter.ScenarioTrapError as trap:
             raise GuestTrap(f"{type(trap).__name__}: {trap}") from trap
 
     def discard(self) -> None:

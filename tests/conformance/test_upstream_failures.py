@@ -1,5 +1,7 @@
 """What becomes of a request when its upstream is slow or broken, and of one that the proxy answers itself."""
 
+from typing import Any, cast
+
 import pytest
 
 from pywasm_filter.testing import (
@@ -116,7 +118,7 @@ def test_the_upstream_may_change_its_mind(proxy: Proxy) -> None:
 
 def test_what_is_no_answer_is_refused_when_it_is_set(proxy: Proxy) -> None:
     with pytest.raises(TypeError, match=r"the upstream is to answer a Response, .*, not int"):
-        proxy.upstream = 404  # type: ignore[assignment]
+        proxy.upstream = cast("Any", 404)
     with pytest.raises(ValueError, match="a duration is a number of seconds from 0 on, not -1"):
         proxy.upstream = Delay(-1, HELLO)
     with pytest.raises(ValueError, match="trailers, so it cannot have a content-length"):
@@ -124,7 +126,7 @@ def test_what_is_no_answer_is_refused_when_it_is_set(proxy: Proxy) -> None:
 
 
 def test_a_function_cannot_refuse(proxy: Proxy) -> None:
-    proxy.upstream = lambda request: Refuse()  # type: ignore[assignment,return-value]
+    proxy.upstream = cast("Any", lambda request: Refuse())
     with pytest.raises(TypeError, match="the function of the upstream cannot refuse a connection that is made"):
         proxy.get("/")
 
@@ -214,7 +216,7 @@ def test_grpc_callouts_need_clusters_of_their_own(proxy: Proxy) -> None:
 def test_step_by_step(proxy: Proxy) -> None:
     stream = proxy.open("GET", "/slow", end_stream=True)
     with pytest.raises(TypeError, match="the upstream cannot refuse a connection that is made"):
-        stream.respond(Refuse())  # type: ignore[arg-type]
+        stream.respond(cast("Any", Refuse()))
     stream.respond(Delay(0.2, Partial(HELLO, NoAnswer())))
     assert not stream.response
     proxy.clock.advance(0.2)

@@ -11,7 +11,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from proxy_wasm_abi import Hostcall, Value
 
-import pywasm_filter.testing.embedded.expressions  # noqa: F401 - changes the recursion limit, which hypothesis minds
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.sdk.hostcalls import Hostcalls
 from pywasm_filter.sdk.pairs import encode_pairs

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import proxy_wasm_abi
 import pytest
@@ -70,7 +70,7 @@ def test_a_loop_in_the_allocator_is_its_callbacks() -> None:
     assert error.value.backtrace[0] == "malloc"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork is for Unix; elsewhere no process is made so")
 def test_a_forked_process_has_deadlines_too() -> None:
     module = endless("proxy_on_tick")
     module.instantiate(NO_HOST, SHORT)
@@ -97,5 +97,6 @@ def test_a_forked_process_has_deadlines_too() -> None:
     ],
 )
 def test_limits_that_are_none(setting: str, value: float) -> None:
+    wrong: dict[str, Any] = {setting: value}
     with pytest.raises(ValueError, match=setting):
-        PluginSettings(**{setting: value})  # type: ignore[arg-type]
+        PluginSettings(**wrong)

@@ -16,41 +16,29 @@ def blocks(page: str) -> list[str]:
     return BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
 
 
-def test_the_code_of_readme_and_manual_runs(pytester: pytest.Pytester) -> None:
-    filter_source, *tests = [*blocks("README.md"), *blocks("docs/testing.md"), *blocks("docs/testing-workers.md")]
+def run_blocks(pytester: pytest.Pytester, filter_source: str, tests: list[str]) -> pytest.RunResult:
     pytester.path.joinpath("filter.py").write_text(filter_source, encoding="utf-8")
     for number, source in enumerate(tests):
         pytester.path.joinpath(f"test_block_{number}.py").write_text(source, encoding="utf-8")
-    result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+    return pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+
+
+def test_the_code_of_readme_and_manual_runs(pytester: pytest.Pytester) -> None:
+    filter_source, *tests = [*blocks("README.md"), *blocks("docs/testing.md"), *blocks("docs/testing-workers.md")]
+    outcomes = run_blocks(pytester, filter_source, tests).parseoutcomes()
     expected = sum(source.count("def test_") for source in tests)
     assert expected >= 6
-    outcomes = result.parseoutcomes()
     assert outcomes.keys() == {"passed"}
     assert outcomes["passed"] >= expected  # some have parameters
 
 
-def test_the_tests_of_a_guide_pass_on_its_filter(pytester: pytest.Pytester) -> None:
-    filter_source, *tests = blocks("docs/testing-callouts.md")
-    pytester.path.joinpath("filter.py").write_text(filter_source, encoding="utf-8")
-    for number, source in enumerate(tests):
-        pytester.path.joinpath(f"test_block_{number}.py").write_text(source, encoding="utf-8")
-    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=10)
-
-
-def test_the_code_of_the_grpc_guide_runs(pytester: pytest.Pytester) -> None:
-    filter_source, *tests = blocks("docs/testing-grpc.md")
-    pytester.path.joinpath("filter.py").write_text(filter_source, encoding="utf-8")
-    for number, source in enumerate(tests):
-        pytester.path.joinpath(f"test_block_{number}.py").write_text(source, encoding="utf-8")
-    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=5)
-
-
-def test_the_code_of_the_guide_to_other_hosts_runs(pytester: pytest.Pytester) -> None:
-    filter_source, *tests = blocks("docs/testing-hosts.md")
-    pytester.path.joinpath("filter.py").write_text(filter_source, encoding="utf-8")
-    for number, source in enumerate(tests):
-        pytester.path.joinpath(f"test_block_{number}.py").write_text(source, encoding="utf-8")
-    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=3)
+@pytest.mark.parametrize(
+    ("page", "passed"),
+    [("docs/testing-callouts.md", 10), ("docs/testing-grpc.md", 5), ("docs/testing-hosts.md", 3)],
+)
+def test_the_tests_of_a_guide_pass_on_its_filter(pytester: pytest.Pytester, page: str, passed: int) -> None:
+    filter_source, *tests = blocks(page)
+    run_blocks(pytester, filter_source, tests).assert_outcomes(passed=passed)
 
 
 GUIDES = {

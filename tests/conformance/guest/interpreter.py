@@ -68,7 +68,7 @@ VARIES = (b"x-envoy-upstream-service-time",)
 """Headers whose values are told by nothing but their name."""
 
 
-class ScenarioTrap(Exception):  # noqa: N818 - what it becomes in a module
+class ScenarioTrapError(Exception):
     """Leaves the callback, which traps the VM."""
 
 
@@ -259,7 +259,7 @@ class Run:
                 case "return":
                     self.returned, self.over = operands[0], True
                 case "trap":
-                    raise ScenarioTrap(self.callback)
+                    raise ScenarioTrapError(self.callback)
                 case _:
                     raise LookupError(f"no such operation: {kind}")
 

@@ -7,9 +7,9 @@ import json
 import pkgutil
 from pathlib import Path
 
-import statistics_of_ours  # type: ignore[import-not-found]
-from plain.part import PART  # type: ignore[import-not-found]
-from shop.rules import RATES  # type: ignore[import-not-found]
+import statistics_of_ours
+from plain.part import PART
+from shop.rules import RATES
 
 from pywasm_filter import LogLevel, RootContext, log, register_root_context
 

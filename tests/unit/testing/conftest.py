@@ -8,7 +8,7 @@ import sys
 import pytest
 
 # pytester forgets what a run has imported, and cryptography cannot be imported a second time in one process.
-import pywasm_filter.testing.certificates  # noqa: F401
+import pywasm_filter.testing.certificates  # noqa: F401 - for the import itself, as said above
 
 # By them pytest knows a CI server, where it shortens nothing in its summary, and a terminal that wants colours.
 _OF_SURROUNDINGS = ("CI", "BUILD_NUMBER", "FORCE_COLOR", "PY_COLORS")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from proxy_wasm_abi import find_host, load, load_hosts
@@ -193,10 +194,10 @@ def open_proxy(filter_path: Path) -> OpenProxy:
     """A proxy that plays a host, without the question whether it would load the filter."""
 
     def make(profile: str, **settings: object) -> Proxy:
-        arguments: dict[str, object] = {"host_profile": profile, **settings}
+        arguments: dict[str, Any] = {"host_profile": profile, **settings}
         return EmbeddedProxy(
             lambda hostcalls: InProcessGuest(filter_path, hostcalls),
-            PluginSettings(**arguments),  # type: ignore[arg-type]
+            PluginSettings(**arguments),
         )
 
     return make
@@ -489,9 +490,9 @@ def test_where_headers_can_be_written(open_proxy: OpenProxy) -> None:
 
 
 def refused(filter_path: Path, host: str, profile: str, **settings: object) -> list[str]:
-    arguments: dict[str, object] = {"host_profile": profile, **settings}
+    arguments: dict[str, Any] = {"host_profile": profile, **settings}
     with ProxySession() as session, pytest.raises(HostRefusesFilter) as caught:
-        session.proxy(host, [filter_path], PluginSettings(**arguments))  # type: ignore[arg-type]
+        session.proxy(host, [filter_path], PluginSettings(**arguments))
     assert caught.value.host == profile
     assert str(caught.value).startswith(f"the host {profile} does not load this filter:\n  ")
     return caught.value.reasons
@@ -593,9 +594,9 @@ def test_modules_that_a_host_does_not_load(tmp_path: Path, profile: str, reasons
         ),
     ],
 )
-def test_settings_that_a_host_does_not_have(settings: dict[str, object], message: str) -> None:
+def test_settings_that_a_host_does_not_have(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        PluginSettings(**settings)  # type: ignore[arg-type]
+        PluginSettings(**settings)
 
 
 def test_a_real_envoy_cannot_be_another_host(filter_path: Path) -> None:

@@ -12,7 +12,7 @@ import pkgutil
 import random  # noqa: F401 - componentize-py's runtime reseeds it, and cannot import it later
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pywasm_loader
 
@@ -25,8 +25,7 @@ class WitWorld:
 
     def __new__(cls) -> WitWorld:
         """That object."""
-        world: WitWorld = pywasm_loader.exports  # type: ignore[assignment]
-        return world
+        return cast("WitWorld", pywasm_loader.exports)
 
 
 def _prepare() -> None:

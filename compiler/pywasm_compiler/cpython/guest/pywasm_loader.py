@@ -151,7 +151,8 @@ class _Files:
         if answer is None:
             return None
         file, package, source = answer.split(_SEPARATOR, 2)
-        spec = ModuleSpec(name, self if file else None, origin=file.decode() or None, is_package=bool(package))  # type: ignore[arg-type]
+        loader: Any = self if file else None  # it has a loader's methods
+        spec = ModuleSpec(name, loader, origin=file.decode() or None, is_package=bool(package))
         if package:
             spec.submodule_search_locations = package.decode().split("\n")
         if file:
@@ -182,7 +183,7 @@ class _Files:
 
     def get_resource_reader(self, name: str) -> _Resources:
         """The files of a package, for importlib.resources."""
-        return _Resources(self, sys.modules[name].__path__[0])
+        return _Resources(self, self._host, sys.modules[name].__path__[0])
 
     def _open(self, file: Any, mode: str = "r", buffering: int = -1, *args: Any, **options: Any) -> Any:
         """`open` of a file of the host's, to be read; all else fails as in a proxy."""
@@ -195,8 +196,9 @@ class _Files:
 class _Resources:
     """A package's files (importlib.resources.abc.ResourceReader)."""
 
-    def __init__(self, files: _Files, directory: str) -> None:
+    def __init__(self, files: _Files, host: _Host, directory: str) -> None:
         self._files = files
+        self._host = host
         self._directory = directory
 
     def open_resource(self, resource: str) -> io.BytesIO:
@@ -206,10 +208,10 @@ class _Resources:
         raise FileNotFoundError(2, "No such file or directory", resource)
 
     def is_resource(self, name: str) -> bool:
-        return self._files._host.ask("file", f"{self._directory}/{name}") is not None
+        return self._host.ask("file", f"{self._directory}/{name}") is not None
 
     def contents(self) -> Iterator[str]:
-        listed = self._files._host.ask("directory", self._directory)
+        listed = self._host.ask("directory", self._directory)
         return iter(listed.decode().split("\n") if listed else ())
 
 

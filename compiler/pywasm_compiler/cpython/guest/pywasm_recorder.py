@@ -61,7 +61,7 @@ class _Entries:
 def record_lines(files: Mapping[str, tuple[str, str]]) -> None:
     """Record each line of the files once, when it runs first."""
     entries = _Entries(files)
-    monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
+    monitoring: Any = sys.monitoring  # type: ignore[attr-defined] # of the guest's Python, 3.14; the types are those of 3.11
 
     def on_line(code: CodeType, line: int) -> object:
         file = entries.numbers.get(code.co_filename)
