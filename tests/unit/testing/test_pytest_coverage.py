@@ -88,6 +88,7 @@ class Greet(HttpContext["Root"]):
                     count += 1
                     if count == 2:
                         break
+                self.count = count  # without it, 3.11.2 takes the break for the loop's own end
             case "/2":
                 logging.info("two")
             case _:
