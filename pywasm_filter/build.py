@@ -27,6 +27,7 @@ from pywasm_compiler.source import SourceTree, read_source_tree
 
 import pywasm_filter
 from pywasm_filter.needs import needs
+from pywasm_filter.project import Target, target_of
 
 RUNTIME_MODULE = "pywasm_filter.sdk.guest"
 
@@ -61,11 +62,13 @@ def build(
     engine: str = "cpython",
     strip: bool = False,
     recorded: Recorded = Recorded.NOTHING,
+    target: Target | None = None,
     progress: Progress = _silent,
 ) -> bytes:
     """Build a filter and return the module's bytes. `progress` is told each step as it begins.
 
-    Raises CompileError for a mistake in the filter, and for an engine that does not exist.
+    Without a `target` it is that of the filter's project. Raises CompileError for a mistake in the filter, and for an
+    engine that does not exist.
     """
     compiler = engines.engine(engine)
     progress("Checking the source")
@@ -75,7 +78,7 @@ def build(
     with tempfile.TemporaryDirectory(prefix="pywasm-filter-") as scratch:
         staged = Path(scratch)
         stage_sdk(staged)
-        needed = needs((*tree.modules, *tree.installed))
+        needed = (target or target_of(source)).module_needs(needs((*tree.modules, *tree.installed)))
         program = Program(
             filter_module=tree.filter.stem,
             runtime_module=RUNTIME_MODULE,
@@ -83,6 +86,7 @@ def build(
             hostcalls=needed.hostcalls,
             callbacks=needed.callbacks,
             recording=_recording(tree, recorded),
+            unimplemented=needed.unimplemented,
         )
         return compiler.compile(program, Options(strip=strip), progress)
 
@@ -241,15 +245,16 @@ def cached_build(
     """Build a filter, or take the result of an earlier build of the same inputs from the user's cache.
 
     Inputs are the filter and what it imports, the files beside it that are no Python (it may read them while it is
-    imported), this package's SDK and the compiler. Returns the module's path in the cache: use it at once, for only the
-    newest modules are kept. Raises CompileError.
+    imported), its project's target, this package's SDK and the compiler. Returns the module's path in the cache: use it
+    at once, for only the newest modules are kept. Raises CompileError.
     """
     tree = read_source_tree(source)
-    key = _digest(_inputs(tree), f"{engine} {strip} {recorded} {_versions()}")
+    target = target_of(source)
+    key = _digest(_inputs(tree), f"{engine} {strip} {recorded} {target} {_versions()}")
     entries = CacheEntries(cache_directory("modules"), ".wasm", _CACHED_MODULES)
     return entries.get(
         f"{tree.filter.stem}-{key}",
-        lambda: build(source, engine=engine, strip=strip, recorded=recorded, progress=progress),
+        lambda: build(source, engine=engine, strip=strip, recorded=recorded, target=target, progress=progress),
     )
 
 
@@ -259,7 +264,7 @@ def _inputs(tree: SourceTree) -> Iterator[Path]:
     for directory in sorted({module.parent for module in tree.modules}):
         yield from sorted(file for file in directory.iterdir() if _may_be_read(file))
     yield from _sdk_files()
-    yield from (_root(pywasm_filter) / name for name in ("build.py", "needs.py"))
+    yield from (_root(pywasm_filter) / name for name in ("build.py", "needs.py", "project.py"))
     for package in (pywasm_compiler, proxy_wasm_abi):
         yield from sorted(file for file in _root(package).rglob("*") if file.is_file() and file.suffix != ".pyc")
 

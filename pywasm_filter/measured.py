@@ -15,10 +15,14 @@ _CALLOUT = "http_call"
 
 def measures_body(node: ast.AST, answers: frozenset[str]) -> bool:
     """Whether a body below a node is more than read or written there. `answers` are names of answers to callouts."""
-    return any(
-        _is_body(below, answers) and not (isinstance(node, ast.Attribute) and node.attr in _UNMEASURED)
-        for below in ast.iter_child_nodes(node)
-    )
+    return measured_body(node, answers) is not None
+
+
+def measured_body(node: ast.AST, answers: frozenset[str]) -> ast.AST | None:
+    """The body below a node that is more than read or written there, if there is one."""
+    if isinstance(node, ast.Attribute) and node.attr in _UNMEASURED:
+        return None
+    return next((below for below in ast.iter_child_nodes(node) if _is_body(below, answers)), None)
 
 
 def answers_of(module: ast.Module) -> frozenset[str]:

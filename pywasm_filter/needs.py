@@ -21,11 +21,11 @@ import pywasm_filter
 from pywasm_filter.measured import MEASURED, answers_of, measures_body
 from pywasm_filter.sdk.vm import CALLBACKS
 
-_ASYNC = "async"
+ASYNC = "async"
 """Stands for the keyword: no identifier can be called that."""
 
 _BEGINS_CALLOUT = frozenset(
-    {_ASYNC, "start_http_call", "start_grpc_call", "create_task"}
+    {ASYNC, "start_http_call", "start_grpc_call", "create_task"}
     # Coroutines of the SDK's, and what has an end of its own, need no `async` of the author's.
     | {"http_call", "grpc_call", "grpc_stream", "sleep", "gather", "wait_for"}
 )
@@ -83,10 +83,14 @@ _METHODS = {
 
 @dataclass(frozen=True)
 class Needs:
-    """Names of hostcalls and callbacks, in the order of the ABI's table."""
+    """Names of hostcalls and callbacks, in the order of the ABI's table.
+
+    `unimplemented` are hostcalls that the filter can make and the module is not to import: they answer UNIMPLEMENTED.
+    """
 
     hostcalls: tuple[str, ...]
     callbacks: tuple[str, ...]
+    unimplemented: tuple[str, ...] = ()
 
 
 def needs(modules: Iterable[Path]) -> Needs:
@@ -98,34 +102,80 @@ def needs(modules: Iterable[Path]) -> Needs:
 def needs_of_names(authors: frozenset[str]) -> Needs:
     """What a filter needs in whose source these identifiers occur."""
     abi = proxy_wasm_abi.load()
-    all_hostcalls = {call.name for call in abi.hostcalls}
+    callbacks, reached = _closure(authors)
+    return Needs(
+        tuple(call.name for call in abi.hostcalls if call.name in reached),
+        tuple(callback.name for callback in abi.callbacks if callback.name in callbacks),
+    )
+
+
+@lru_cache(maxsize=64)
+def _closure(authors: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """The callbacks of a filter, and all identifiers that lead anywhere from its own."""
+    all_hostcalls = {call.name for call in proxy_wasm_abi.load().hostcalls}
     closed = frozenset(name for name, keys in _GATES.items() if keys.isdisjoint(authors))
     hostcalls: set[str] = set()
     while True:
-        callbacks = {name for name in CALLBACKS if _exports(name, authors, hostcalls)}
+        callbacks = frozenset(name for name in CALLBACKS if _exports(name, authors, hostcalls))
         reached = _reached({*authors, *callbacks, "Vm", "start"}, closed)
         if reached & all_hostcalls == hostcalls:
-            break
+            return callbacks, frozenset(reached)
         hostcalls = reached & all_hostcalls
-    return Needs(
-        tuple(call.name for call in abi.hostcalls if call.name in hostcalls),
-        tuple(callback.name for callback in abi.callbacks if callback.name in callbacks),
-    )
+
+
+def chains_to(target: str, authors: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    """The author's names that lead to a hostcall, or to an identifier of the SDK's, each with a shortest way there.
+
+    A way begins with the author's name and ends with `target`. There are none to what every filter has.
+    """
+    callbacks, reached = _closure(authors)
+    by_name, by_class = _definitions()
+    leading: dict[str, set[str]] = {}
+    for name in reached:
+        for entry in by_name.get(name, ()):
+            if not entry.owner or entry.owner in reached:
+                for led_to in entry.leads_to & reached:
+                    leading.setdefault(led_to, set()).add(name)
+    for cls in by_class.keys() & reached:
+        for method in by_class[cls]:
+            if method.name.startswith("__"):  # nobody calls them by their names
+                for led_to in method.leads_to & reached:
+                    leading.setdefault(led_to, set()).add(cls)
+    for gate in _GATES.keys() & reached:
+        leading.setdefault(gate, set()).update(_GATES[gate] & authors)
+    for callback in callbacks - _ALWAYS:
+        leading.setdefault(callback, set()).update(_causes(callback) & (authors | reached))
+    ways: dict[str, tuple[str, ...]] = {target: (target,)}
+    pending = [target]
+    for name in pending:  # breadth first, from the target backwards
+        for before in sorted(leading.get(name, set()) - ways.keys()):
+            ways[before] = (before, *ways[name])
+            pending.append(before)
+    return {name: ways[name] for name in ways.keys() & authors if name != target or target in authors}
+
+
+def owners(name: str, led_to: str) -> frozenset[str]:
+    """The classes of the SDK whose method of a name leads to another; none if something else of that name does."""
+    by_name, _ = _definitions()
+    found = [entry.owner for entry in by_name.get(name, ()) if led_to in entry.leads_to]
+    return frozenset() if "" in found else frozenset(found)
+
+
+def _causes(callback: str) -> frozenset[str]:
+    """What may be in the author's source, or be reached from it, for a module to have a callback; see `_exports`."""
+    named = {method_of(callback), _FIRST_OF_STREAM.get(callback, ""), _HELD.get(callback, "")}
+    return frozenset(named | _ANSWERS.get(callback, set()) | (_BEGINS_CALLOUT if callback in _AT_END else frozenset()))
 
 
 def _exports(callback: str, authors: Set[str], hostcalls: Set[str]) -> bool:
     if callback in _ALWAYS:
         return True
-    if callback in _AT_END and authors & _BEGINS_CALLOUT:
-        return True
-    if _HELD.get(callback, "") in authors:
-        return True
-    if not hostcalls.isdisjoint(_ANSWERS.get(callback, ())):
-        return True
-    return not authors.isdisjoint({_method(callback), _FIRST_OF_STREAM.get(callback, "")})
+    causes = _causes(callback)
+    return not causes.isdisjoint(authors) or not causes.isdisjoint(hostcalls)
 
 
-def _method(callback: str) -> str:
+def method_of(callback: str) -> str:
+    """The author's method for a callback."""
     return _METHODS.get(callback, callback.removeprefix("proxy_"))
 
 
@@ -244,5 +294,5 @@ def named_by(node: ast.AST, answers: frozenset[str]) -> set[str]:
         case ast.FunctionDef() | ast.ClassDef():
             found.add(node.name)
         case ast.AsyncFunctionDef():
-            found |= {node.name, _ASYNC}
+            found |= {node.name, ASYNC}
     return found - {""}

@@ -28,8 +28,9 @@ class Program:
 
     `filter_module` is the author's module and `runtime_module` the one whose `start(filter_module, host)` returns the
     object that has the callbacks as methods. Both are found on `search_path`, the directories of the guest's
-    `sys.path`, in order. `hostcalls` and `callbacks` are the ABI's names of what the module imports and exports.
-    With a `recording` the module is one for tests alone.
+    `sys.path`, in order. `hostcalls` and `callbacks` are the ABI's names of what the module imports and exports;
+    hostcalls that are `unimplemented` answer that, without being imported. With a `recording` the module is one for
+    tests alone.
     """
 
     filter_module: str
@@ -38,6 +39,7 @@ class Program:
     hostcalls: tuple[str, ...]
     callbacks: tuple[str, ...]
     recording: Recording | None = None
+    unimplemented: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from proxy_wasm_abi.hosts import MISSING
 from pywasm_compiler.inspection import verdict_of
 from pywasm_compiler.source import read_source_tree
 
-from pywasm_filter.needed_by import faces_of, needed_by
-from pywasm_filter.needs import needs
+from pywasm_filter.needed_by import uses_of
 from pywasm_filter.testing.errors import HostRefusesFilter
+from pywasm_filter.testing.guests.inprocess import filter_needs
 from pywasm_filter.testing.settings import PluginSettings
 
 _MEBIBYTE = 1 << 20
@@ -46,8 +46,7 @@ def _reasons(host: Host, filter_path: Path, settings: PluginSettings) -> Iterato
     if _ABI_VERSION not in host.abi_versions:
         yield f"it is made for the ABI {_ABI_VERSION}; the host loads {' and '.join(host.abi_versions)}"
     yield from _missing_hostcalls(host, filter_path)
-    tree = read_source_tree(filter_path)
-    exported = {*needs((*tree.modules, *tree.installed)).callbacks, *_EXPORTED}
+    exported = {*filter_needs(filter_path).callbacks, *_EXPORTED}
     for name in host.required_exports:
         if name not in exported:
             yield f"it does not export {name}, which the host requires"
@@ -57,14 +56,12 @@ def _reasons(host: Host, filter_path: Path, settings: PluginSettings) -> Iterato
 
 
 def _missing_hostcalls(host: Host, filter_path: Path) -> Iterator[str]:
-    tree = read_source_tree(filter_path)
-    modules = (*tree.modules, *tree.installed)
-    for name in needs(modules).hostcalls:
+    for name in filter_needs(filter_path).hostcalls:
         fact = host.answer(name)
         if fact is not None and fact.answer == MISSING:
-            places = needed_by(modules, name)
-            cause = f"by {', '.join(map(str, places))}" if places else f"for {', '.join(faces_of(name))}"
-            yield f"it imports {name}, which the host does not offer; needed {cause}"
+            tree = read_source_tree(filter_path)
+            places = ", ".join(map(str, uses_of((*tree.modules, *tree.installed), name)))
+            yield f"it imports {name}, which the host does not offer; needed by {places or 'every filter'}"
 
 
 def _other_reasons(reasons: tuple[str, ...]) -> list[str]:

@@ -38,6 +38,9 @@ def _out_of_range(value):
     return OverflowError(f"{value} is out of range for a hostcall")
 '''
 
+_UNIMPLEMENTED: Final = next(
+    member.value for enum in load().enums for member in enum.members if member.name == "UNIMPLEMENTED"
+)
 _LARGE: Final = 0x1_0000
 
 
@@ -45,6 +48,14 @@ def render_hostcalls(wanted: Iterable[str]) -> str:
     """The source of the module with these hostcalls."""
     names = set(wanted)
     return "\n\n".join([_HEADER, *(_function(hostcall) for hostcall in load().hostcalls if hostcall.name in names)])
+
+
+def unimplemented_answer(name: str) -> int | tuple[int | bytes, ...]:
+    """What a hostcall of that name returns in a module that is to do without it."""
+    hostcall = load().hostcall(name)
+    assert hostcall is not None
+    results = [b"" if value.is_buffer else 0 for value in hostcall.returns]
+    return (_UNIMPLEMENTED, *results) if results else _UNIMPLEMENTED
 
 
 def _function(hostcall: Hostcall) -> str:

@@ -14,6 +14,7 @@ import wasmtime
 
 from pywasm_compiler.cpython.base import BaseImage, Loader
 from pywasm_compiler.cpython.componentize import GUEST
+from pywasm_compiler.cpython.hostcalls import unimplemented_answer
 from pywasm_compiler.cpython.linker import RUN_SOURCE
 from pywasm_compiler.cpython.memory import PAGE_SIZE
 from pywasm_compiler.engine import Program
@@ -165,6 +166,7 @@ class _Guest:
             program.callbacks,
             program.hostcalls,
             [f"/{number}" for number, _ in enumerate(program.search_path, 1)],
+            {name: unimplemented_answer(name) for name in program.unimplemented},
             *_recording(program),
         )
         source = f"import pywasm_loader\npywasm_loader.load{arguments!r}\n".encode() + b"\0"

@@ -18,6 +18,7 @@ from pywasm_compiler.source import read_source_tree
 
 from pywasm_filter.loader import load_filter
 from pywasm_filter.needs import Needs, needs
+from pywasm_filter.project import target_of
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.abi import Status
 from pywasm_filter.sdk.hostcalls import Hostcalls
@@ -57,7 +58,7 @@ class InProcessGuest:
         with self._interpreter, importable_clocks():
             self._filter = load_filter(filter_path)
         self._needs = filter_needs(filter_path) if find_needs is None else find_needs()
-        self._host: Hostcalls = cast("Hostcalls", _CheckedHostcalls(host, frozenset(self._needs.hostcalls)))
+        self._host: Hostcalls = cast("Hostcalls", _CheckedHostcalls(host, self._needs))
         self._vm = Vm(self._filter.registry, passing)
 
     @property
@@ -172,18 +173,20 @@ _U32_BOUNDS = (0, (1 << 32) - 1)
 class _CheckedHostcalls:
     """Holds arguments against the ABI before they reach the host, which relies on their types and ranges.
 
-    What the built module does not import raises as it does there.
+    What the built module does not import raises as it does there, or answers UNIMPLEMENTED.
     """
 
-    def __init__(self, host: Hostcalls, imported: frozenset[str]) -> None:
+    def __init__(self, host: Hostcalls, needed: Needs) -> None:
         self._host = host
-        self._imported = imported
+        self._needs = needed
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         hostcall = proxy_wasm_abi.load().hostcall(name)
         if hostcall is None:
             raise AttributeError(name)
-        if name not in self._imported:
+        if name in self._needs.unimplemented:
+            return lambda *args: _without_results(hostcall, Status.UNIMPLEMENTED)
+        if name not in self._needs.hostcalls:
             raise RuntimeError(
                 f"the built module is without {name}: nothing that the filter's source names needs it; "
                 "call what needs it by its name, not with getattr"
@@ -200,8 +203,12 @@ class _NoHost:
         hostcall = proxy_wasm_abi.load().hostcall(name)
         if hostcall is None:
             raise AttributeError(name)
-        results = tuple(b"" if value.is_buffer else 0 for value in hostcall.returns)
-        return lambda *args: (int(Status.OK), *results) if results else int(Status.OK)
+        return lambda *args: _without_results(hostcall, Status.OK)
+
+
+def _without_results(hostcall: Hostcall, status: Status) -> Any:
+    results = tuple(b"" if value.is_buffer else 0 for value in hostcall.returns)
+    return (int(status), *results) if results else int(status)
 
 
 def _checked(hostcall: Hostcall, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -226,6 +233,6 @@ def _lifted(hostcall: Hostcall, value: Value, arg: object) -> int | bytes:
 
 
 def filter_needs(filter_path: Path) -> Needs:
-    """What a filter needs of its host. Raises CompileError."""
+    """What the module of a filter needs of its host. Raises CompileError."""
     tree = read_source_tree(filter_path)
-    return needs((*tree.modules, *tree.installed))
+    return target_of(filter_path).module_needs(needs((*tree.modules, *tree.installed)))

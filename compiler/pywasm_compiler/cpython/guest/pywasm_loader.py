@@ -21,7 +21,7 @@ from pywasm_companions import complete_standard_library
 
 if TYPE_CHECKING:
     import traceback
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _OK = 0
 _STANDARD_LIBRARY = "/python/"
@@ -43,13 +43,15 @@ def load(
     callbacks: Sequence[str],
     wanted: Sequence[str],
     search_path: Sequence[str],
+    unimplemented: Mapping[str, object],
     recorder: str = "",
     recorded: Mapping[str, tuple[str, str]] | None = None,
 ) -> None:
     """Import the author's module through the runtime, and make its callbacks the exports.
 
-    `wanted` are the hostcalls that the module will have, `search_path` goes into `sys.path`. `recorder` is the function
-    of `pywasm_recorder` that records what runs of the files in `recorded`; empty for none.
+    `wanted` are the hostcalls that the module will have, `search_path` goes into `sys.path`. `unimplemented` are
+    hostcalls that it does without, and their answers. `recorder` is the function of `pywasm_recorder` that records what
+    runs of the files in `recorded`; empty for none.
     """
     call_import = hostcalls.call_import
     host = _Host(call_import)
@@ -75,6 +77,8 @@ def load(
     host.leave()
     hostcalls.call_import = call_import
     _leave_out(wanted)
+    for name, answer in unimplemented.items():
+        setattr(hostcalls, name, _answering(answer))
     sys.meta_path[:] = [BuiltinImporter, FrozenImporter, NotInSnapshot()]
     gc.collect()
     gc.freeze()  # what the snapshot holds is there to stay: collections need not look at it again
@@ -93,6 +97,10 @@ def _leave_out(wanted: Sequence[str]) -> None:
     for name in set(hostcalls.numbers) - set(wanted):
         del hostcalls.numbers[name]
         delattr(hostcalls, name)
+
+
+def _answering(answer: object) -> Callable[..., object]:
+    return lambda *_: answer
 
 
 def _refuse_hostcall(number: int, arguments: list[object]) -> object:
