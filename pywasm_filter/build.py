@@ -21,11 +21,12 @@ import proxy_wasm_abi
 import pywasm_compiler
 from pywasm_compiler import engine as engines
 from pywasm_compiler.cache import CacheEntries, cache_directory
-from pywasm_compiler.engine import Options, Program, Progress, Recording
+from pywasm_compiler.engine import DebugInfo, Options, Program, Progress, Recording
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.source import SourceTree, read_source_tree
 
 import pywasm_filter
+from pywasm_filter.ingredients import ingredients
 from pywasm_filter.needs import needs
 from pywasm_filter.project import Target, target_of
 
@@ -60,7 +61,7 @@ def build(
     source: Path,
     *,
     engine: str = "cpython",
-    strip: bool = False,
+    debug_info: DebugInfo = DebugInfo.DEFAULT,
     recorded: Recorded = Recorded.NOTHING,
     target: Target | None = None,
     progress: Progress = _silent,
@@ -78,7 +79,8 @@ def build(
     with tempfile.TemporaryDirectory(prefix="pywasm-filter-") as scratch:
         staged = Path(scratch)
         stage_sdk(staged)
-        needed = (target or target_of(source)).module_needs(needs((*tree.modules, *tree.installed)))
+        chosen = target or target_of(source)
+        needed = chosen.module_needs(needs((*tree.modules, *tree.installed)))
         program = Program(
             filter_module=tree.filter.stem,
             runtime_module=RUNTIME_MODULE,
@@ -87,8 +89,9 @@ def build(
             callbacks=needed.callbacks,
             recording=_recording(tree, recorded),
             unimplemented=needed.unimplemented,
+            provenance=ingredients(tree, _sdk_files(), chosen),
         )
-        return compiler.compile(program, Options(strip=strip), progress)
+        return compiler.compile(program, Options(debug_info), progress)
 
 
 def _recording(tree: SourceTree, recorded: Recorded) -> Recording | None:
@@ -161,18 +164,17 @@ def _as_given(file: Path, source: Path) -> Path:
 
 def stage_sdk(directory: Path) -> None:
     """Copy the part of this package that runs inside a module to a directory for the guest's search path."""
-    package = directory / "pywasm_filter"
-    for file in _sdk_files():
-        target = package / file.relative_to(_root(pywasm_filter))
+    for name, file in _sdk_files().items():
+        target = directory / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
 
 
-def _sdk_files() -> Iterator[Path]:
+def _sdk_files() -> dict[str, Path]:
+    """The files of this package that run inside a module, by their name below the directory of packages."""
     root = _root(pywasm_filter)
-    yield root / "__init__.py"
-    yield root / "py.typed"
-    yield from sorted((root / "sdk").rglob("*.py"))
+    files = (root / "__init__.py", root / "py.typed", *sorted((root / "sdk").rglob("*.py")))
+    return {file.relative_to(root.parent).as_posix(): file for file in files}
 
 
 def _root(package: ModuleType) -> Path:
@@ -238,7 +240,7 @@ def cached_build(
     source: Path,
     *,
     engine: str = "cpython",
-    strip: bool = False,
+    debug_info: DebugInfo = DebugInfo.DEFAULT,
     recorded: Recorded = Recorded.NOTHING,
     progress: Progress = _silent,
 ) -> Path:
@@ -250,11 +252,13 @@ def cached_build(
     """
     tree = read_source_tree(source)
     target = target_of(source)
-    key = _digest(_inputs(tree), f"{engine} {strip} {recorded} {target} {_versions()}")
+    key = _digest(_inputs(tree), f"{engine} {debug_info} {recorded} {target} {_versions()}")
     entries = CacheEntries(cache_directory("modules"), ".wasm", _CACHED_MODULES)
     return entries.get(
         f"{tree.filter.stem}-{key}",
-        lambda: build(source, engine=engine, strip=strip, recorded=recorded, target=target, progress=progress),
+        lambda: build(
+            source, engine=engine, debug_info=debug_info, recorded=recorded, target=target, progress=progress
+        ),
     )
 
 
@@ -263,7 +267,7 @@ def _inputs(tree: SourceTree) -> Iterator[Path]:
     yield from tree.installed
     for directory in sorted({module.parent for module in tree.modules}):
         yield from sorted(file for file in directory.iterdir() if _may_be_read(file))
-    yield from _sdk_files()
+    yield from _sdk_files().values()
     yield from (_root(pywasm_filter) / name for name in ("build.py", "needs.py", "project.py"))
     for package in (pywasm_compiler, proxy_wasm_abi):
         yield from sorted(file for file in _root(package).rglob("*") if file.is_file() and file.suffix != ".pyc")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pywasm_compiler.errors import CompileError
 
@@ -30,7 +31,7 @@ class Program:
     object that has the callbacks as methods. Both are found on `search_path`, the directories of the guest's
     `sys.path`, in order. `hostcalls` and `callbacks` are the ABI's names of what the module imports and exports;
     hostcalls that are `unimplemented` answer that, without being imported. With a `recording` the module is one for
-    tests alone.
+    tests alone. `provenance` goes into the module's record of how it was made; it is what JSON can hold.
     """
 
     filter_module: str
@@ -40,13 +41,27 @@ class Program:
     callbacks: tuple[str, ...]
     recording: Recording | None = None
     unimplemented: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+class DebugInfo(StrEnum):
+    """How much a module holds of what only people need; docs/reference/modules.md says what it costs."""
+
+    NONE = "none"
+    """No names of WebAssembly functions."""
+
+    DEFAULT = "default"
+    """Names of functions, for the stack traces of traps."""
+
+    FULL = "full"
+    """All there is."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Choices of the user. `strip` leaves out the function names."""
+    """Choices of the user."""
 
-    strip: bool = False
+    debug_info: DebugInfo = DebugInfo.DEFAULT
 
 
 class Engine(Protocol):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from proxy_wasm_abi import Abi, Host, load
 
+from pywasm_compiler.breakdown import Share, breakdown
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.hosts import HostVerdict, judge, judge_for
+from pywasm_compiler.provenance import LAYOUT, Record, record_of
 from pywasm_compiler.wasm.cursor import Cursor
 from pywasm_compiler.wasm.errors import MalformedModule
 from pywasm_compiler.wasm.format import CORE_PREAMBLE, SectionId
@@ -38,7 +40,8 @@ class Inspection:
     `imports` maps the name of the imported module to the names of its functions; `exports` holds all that is neither a
     callback, an allocator, an entry point nor the ABI's marker. `sections` maps each section's name (a custom
     section's own name behind `custom:`) to the size of its content; `data_size` counts what the data segments hold.
-    `producers` is the custom section of that name: field -> tool -> version.
+    `producers` is the custom section of that name: field -> tool -> version. `provenance` is what a module of this
+    compiler says of its making, `bytes` what the file consists of.
     """
 
     abi_version: str
@@ -56,6 +59,8 @@ class Inspection:
     sections: Mapping[str, int]
     producers: Mapping[str, Mapping[str, str]]
     has_function_names: bool
+    provenance: Record
+    bytes: Share
     hosts: tuple[HostVerdict, ...]
 
     def to_json(self) -> dict[str, object]:
@@ -78,6 +83,8 @@ class Inspection:
             "sections": dict(self.sections),
             "producers": {field: dict(tools) for field, tools in self.producers.items()},
             "function_names": self.has_function_names,
+            "provenance": {field: value for field, value in self.provenance.items() if field != LAYOUT},
+            "bytes": self.bytes.to_json(),
             "hosts": {host.name: _host_json(host) for host in self.hosts},
         }
 
@@ -112,9 +119,9 @@ def read_wasm(path: Path) -> bytes:
         raise CompileError(f"{str(path)!r} is no path: {error}", remedy="check the path of the module") from error
 
 
-def inspect_file(path: Path) -> Inspection:
-    """Read and inspect a file. Raises CompileError."""
-    return inspect_module(read_wasm(path), path)
+def inspect_file(path: Path, measure: Callable[[Module], Share] | None = None) -> Inspection:
+    """Read and inspect a file. `measure` divides its snapshot. Raises CompileError."""
+    return inspect_module(read_wasm(path), path, measure)
 
 
 def read_abi_version(path: Path) -> str:
@@ -133,10 +140,13 @@ def verdict_of(host: Host, path: Path, configuration_size: int = 0) -> HostVerdi
     return judge_for(host, module, _abi_version(module, load(), path), len(data) + configuration_size)
 
 
-def inspect_module(data: bytes, path: Path | None = None) -> Inspection:
-    """Inspect a module's bytes; `path` is for messages alone.
+def inspect_module(
+    data: bytes, path: Path | None = None, measure: Callable[[Module], Share] | None = None
+) -> Inspection:
+    """Inspect a module's bytes; `path` is for messages alone, `measure` divides the snapshot.
 
-    Raises CompileError for what is no WebAssembly, truncated, a component, or a module that is not Proxy-Wasm.
+    Raises CompileError for what is no WebAssembly, truncated, a component, or a module that is not Proxy-Wasm; and what
+    `measure` raises.
     """
     _check_preamble(data, path)
     sections = _section_sizes(data, path)
@@ -164,6 +174,8 @@ def inspect_module(data: bytes, path: Path | None = None) -> Inspection:
         sections=sections,
         producers=_producers(module),
         has_function_names=any(custom.name == "name" for custom in module.customs),
+        provenance=record_of(module),
+        bytes=breakdown(module, sections, len(data), None if measure is None else measure(module)),
         hosts=judge(module, abi_version, len(data)),
     )
 

@@ -27,8 +27,9 @@ def build(
     ] = None,
     engine: Annotated[str, typer.Option(help="What compiles the filter.")] = "cpython",
     strip: Annotated[
-        bool, typer.Option("--strip", help="Leave out the names of functions: a smaller file, barer stack traces.")
+        bool, typer.Option("--strip", help="Leave out what only people need: a smaller file, barer stack traces.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Keep all that helps people: a larger file.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Build a filter into one WebAssembly module that Envoy loads.
@@ -38,16 +39,20 @@ def build(
 
     **Example**: `pywasm-filter build filter.py -o my_filter.wasm`
     """
+    from pywasm_compiler.engine import DebugInfo
     from pywasm_compiler.inspection import inspect_module
 
     from pywasm_filter.build import build as build_module
     from pywasm_filter.build import check_output, write_module
 
+    if strip and debug:
+        raise typer.BadParameter("--strip and --debug exclude each other")
+    debug_info = DebugInfo.NONE if strip else DebugInfo.FULL if debug else DebugInfo.DEFAULT
     target = Path(f"{path.stem}.wasm") if output is None else output
     began = time.monotonic()
     check_output(target)
     with steps() as progress:
-        data = build_module(path, engine=engine, strip=strip, progress=progress)
+        data = build_module(path, engine=engine, debug_info=debug_info, progress=progress)
         progress("Saving it")
         inspection = inspect_module(data, target)
         write_module(data, target)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -71,6 +73,14 @@ def test_nothing_but_the_module_is_written(project: Path, built: tuple[Path, dic
     assert names == {"filter.py", "words.py", "words.json", "out.wasm"}
 
 
+def test_the_same_project_elsewhere_makes_the_same_module(
+    project: Path, built: tuple[Path, dict[str, object]], tmp_path: Path
+) -> None:
+    elsewhere = shutil.copytree(project, tmp_path / "elsewhere", ignore=shutil.ignore_patterns("*.wasm"))
+    run("build", str(elsewhere / "filter.py"), "-o", str(tmp_path / "out.wasm"))
+    assert (tmp_path / "out.wasm").read_bytes() == built[0].read_bytes()
+
+
 def test_inspection(built: tuple[Path, dict[str, object]]) -> None:
     found = json.loads(run("inspect", str(built[0]), "--json"))
     assert found["abi_version"] == "0.2.1"
@@ -79,6 +89,44 @@ def test_inspection(built: tuple[Path, dict[str, object]]) -> None:
     assert "proxy_on_request_headers" in found["callbacks"]
     assert found["hosts"]["envoy"]["loads"] is True
     assert found["function_names"] is True
+
+
+def test_how_it_was_made(built: tuple[Path, dict[str, object]]) -> None:
+    record = json.loads(run("inspect", str(built[0]), "--json"))["provenance"]
+    assert record["build"]["tools"].keys() == {"componentize-py", "pywasm-filter", "wasmtime"}
+    assert record["filter"]["module"] == "filter"
+    assert record["filter"]["files"] == 2
+    assert [package["name"] for package in record["packages"]] == ["pywasm-filter"]
+    assert str(built[0].parent) not in json.dumps(record)
+
+
+def test_where_its_bytes_are(built: tuple[Path, dict[str, object]]) -> None:
+    chart = built[0].with_name("bytes.svg")
+    found = json.loads(run("inspect", str(built[0]), "--deep", "--chart", str(chart), "--json"))
+    assert chart.read_text().startswith("<svg")
+    chart.unlink()
+    assert found["bytes"]["size"] == found["size"]
+    assert size_of(found["bytes"], "code", "C module _io") > 50_000
+    assert size_of(found["bytes"], "data", "static data of the interpreter", "libpython3.14.so") > 1_000_000
+    for path, least in {
+        ("filter", "filter"): 1000,
+        ("filter", "greetings"): 500,
+        ("SDK", "pywasm_filter", "pywasm_filter.sdk.vm"): 10_000,
+        ("standard library", "json"): 10_000,
+    }.items():
+        assert least < size_of(found["bytes"], "data", "snapshot", *path) < 200_000
+
+
+def size_of(share: dict[str, Any], *path: str) -> int:
+    """The size of a part; that parts make up the whole is tested on the way."""
+    size = share["size"]
+    assert isinstance(size, int)
+    if "children" in share:
+        assert sum(child["size"] for child in share["children"]) == size
+    if not path:
+        return size
+    [part] = [child for child in share["children"] if child["name"] == path[0]]
+    return size_of(part, *path[1:])
 
 
 def test_the_module_does_what_the_source_does(project: Path, built: tuple[Path, dict[str, object]]) -> None:

@@ -25,8 +25,10 @@ from pywasm_compiler.cpython.componentize import componentize
 from pywasm_compiler.cpython.libraries import LinkError
 from pywasm_compiler.cpython.linker import LinkedModule, link
 from pywasm_compiler.cpython.memory import PAGE_SIZE, fill, page_count
+from pywasm_compiler.cpython.record import layout_record
 from pywasm_compiler.engine import Progress
 from pywasm_compiler.errors import CompileError
+from pywasm_compiler.provenance import LAYOUT, PROVENANCE_SECTION, encode_record
 from pywasm_compiler.wasm.component import read_component
 from pywasm_compiler.wasm.component_model import Component
 from pywasm_compiler.wasm.errors import MalformedModule
@@ -45,6 +47,7 @@ from pywasm_compiler.wasm.writer import write_module
 
 _LANGUAGE: Final = {"Python": "3.14"}
 _TOOLS: Final = ("componentize-py", "pywasm-filter")
+_RECORDED_TOOLS: Final = (*_TOOLS, "wasmtime")
 _LAST_SECTION: Final = 11
 _ADDRESS: Final = 4
 """Bytes of the stack's begin, which stands behind the kept memory."""
@@ -72,6 +75,11 @@ class BaseImage:
         self._progress = progress
         self._key = _key()
         self._directory = cache_directory("images")
+
+    @property
+    def identity(self) -> str:
+        """What the base image is made of, as a hash: memories of images that agree in it fit each other's code."""
+        return self._key
 
     def loader(self, engine: wasmtime.Engine) -> Loader:
         """What imports filters, compiled for an engine with wasmtime's default configuration."""
@@ -160,9 +168,15 @@ class BaseImage:
         sections = {
             PRODUCERS_SECTION: encode_producers(producers),
             NAME_SECTION: encode_names(Names(functions=linked.names)),
+            PROVENANCE_SECTION: encode_record({LAYOUT: layout_record(linked)}),
         }
         customs = [CustomSection(name, content, _LAST_SECTION) for name, content in sections.items()]
         return write_module(replace(linked.module, data=[], customs=customs))
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions of all tools that have a part in a module; empty for one that runs from a checkout."""
+    return {tool: _version(tool) for tool in _RECORDED_TOOLS}
 
 
 def _unlinkable(error: Exception) -> CompileError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pywasm_compiler.cpython.base import BaseImage
-from pywasm_compiler.cpython.loading import import_filter
+from pywasm_compiler.cpython.base import BaseImage, tool_versions
+from pywasm_compiler.cpython.loading import import_filter, time_of_import
 from pywasm_compiler.cpython.memory import PAGE_SIZE, segments
-from pywasm_compiler.engine import Options, Program, Progress
+from pywasm_compiler.cpython.record import build_record
+from pywasm_compiler.engine import DebugInfo, Options, Program, Progress
+from pywasm_compiler.provenance import PROVENANCE_SECTION, encode_record, record_of
 from pywasm_compiler.wasm.model import CustomSection, Limits, MemoryType, Module
 from pywasm_compiler.wasm.names import NAME_SECTION, encode_names, module_names
 from pywasm_compiler.wasm.writer import write_module
@@ -30,14 +32,22 @@ class CPythonEngine:
                 shell,
                 memories=[MemoryType(Limits(len(memory) // PAGE_SIZE))],
                 data=list(segments(memory, stack_top)),
-                customs=_customs(shell, None if options.strip else program.filter_module),
+                customs=_customs(shell, program, base, options),
             )
         )
 
 
-def _customs(shell: Module, name: str | None) -> list[CustomSection]:
-    """The shell's custom sections; the names of functions only with a name for the module."""
-    if name is None:
-        return [section for section in shell.customs if section.name != NAME_SECTION]
-    named = encode_names(replace(module_names(shell), module=name))
-    return [replace(section, content=named) if section.name == NAME_SECTION else section for section in shell.customs]
+def _customs(shell: Module, program: Program, base: BaseImage, options: Options) -> list[CustomSection]:
+    """The shell's custom sections, with what there is to say of the program."""
+    named = replace(module_names(shell), module=program.filter_module)
+    record = {
+        **record_of(shell),
+        **build_record(base.identity, tool_versions(), time_of_import(), options),
+        **program.provenance,
+    }
+    contents = {NAME_SECTION: encode_names(named), PROVENANCE_SECTION: encode_record(record)}
+    return [
+        replace(section, content=contents.get(section.name, section.content))
+        for section in shell.customs
+        if section.name != NAME_SECTION or options.debug_info is not DebugInfo.NONE
+    ]

@@ -19,6 +19,11 @@ STACK_POINTER: Final = "__stack_pointer"
 STACK_POINTER_INDEX: Final = 0
 """The only global of the linked module."""
 
+HEAP: Final = "heap"
+"""The region behind the libraries' static data."""
+
+_MEMORY_BASE: Final = ":memory_base"
+_HEAP_BASE: Final = "__heap_base"
 _I32_ADD: Final = 0x6A
 
 
@@ -110,6 +115,18 @@ class Globals:
                 if (entry.module, entry.name) == ("GOT.mem", symbol):
                     return self._value(self._component.resolve_import(library.instance, entry.module, entry.name))
         raise LinkError(f"no library refers to the variable {symbol}")
+
+    def regions(self) -> dict[str, int]:
+        """Where in memory each library's static data begins, and the heap behind them; in the order of addresses."""
+        main = self._libraries.main
+        starts = {}
+        for entry in main.module.exports:
+            if entry.kind is ExternKind.GLOBAL and entry.name.endswith((_MEMORY_BASE, _HEAP_BASE)):
+                resolved = self._component.resolve_export(main.instance, entry.name)
+                starts[HEAP if entry.name == _HEAP_BASE else entry.name.removesuffix(_MEMORY_BASE)] = self._value(
+                    resolved
+                )
+        return dict(sorted(starts.items(), key=lambda region: region[1]))
 
     def _resolve(self, library: Library, index: int) -> Resolved:
         imported = library.core_module.imported[ExternKind.GLOBAL]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -17,6 +18,7 @@ from pywasm_compiler.cpython import platform, trampolines
 from pywasm_compiler.cpython.glue import Code, GlueFunction
 from pywasm_compiler.cpython.layout import STACK_POINTER_INDEX, FunctionTable, Globals, TypeTable
 from pywasm_compiler.cpython.libraries import Library, LinkError, select_libraries
+from pywasm_compiler.cpython.origins import GLUE, parts_of
 from pywasm_compiler.cpython.replacements import PYTHON, REPLACED, Replacement
 from pywasm_compiler.cpython.resolver import RANDOM, RANDOM_TYPE, Resolver, needed_hostcalls
 from pywasm_compiler.cpython.stack import guarded_functions, limits_segment, take_stack
@@ -55,13 +57,17 @@ class LinkedModule:
     """The result: the module, and the names of its functions by index, imports included.
 
     Modules of one component can be given each other's memory if `pointers`, what comes behind the libraries' part of
-    the table, is the same. The stack goes down from `stack_top`.
+    the table, is the same. The stack goes down from `stack_top`. `parts` say of each function that the module defines
+    which part of the interpreter it belongs to, `regions` where in memory each library's static data begins, and the
+    heap.
     """
 
     module: Module
     names: dict[int, str]
     pointers: tuple[str, ...]
     stack_top: int
+    parts: tuple[str, ...]
+    regions: Mapping[str, int]
 
 
 def link(
@@ -89,7 +95,14 @@ def link(
     module.elements += linker.pointers()
     module.tables = [linker.table()]
     module.types = linker.types.types()
-    return LinkedModule(module, linker.names(), tuple(linker.resolver.pointer_names), linker.globals.stack_top())
+    return LinkedModule(
+        module=module,
+        names=linker.names(),
+        pointers=tuple(linker.resolver.pointer_names),
+        stack_top=linker.globals.stack_top(),
+        parts=tuple(map(linker.part, linker.functions.used)),
+        regions=linker.globals.regions(),
+    )
 
 
 @dataclass(frozen=True)
@@ -235,6 +248,18 @@ class _Linker:
             raise LinkError(f"{library.name} has a data segment that is not active")
         offset = _i32_const(self.globals.evaluate(library, segment.offset))
         return DataSegment(SegmentMode.ACTIVE, segment.content, offset=(offset,))
+
+    def part(self, used: CoreDefinition | GlueFunction) -> str:
+        """Which part of the interpreter a function belongs to."""
+        if isinstance(used, GlueFunction):
+            return GLUE
+        library = self.libraries.by_instance[used.instance]
+        return self.parts[used.instance][used.index - len(library.imported_functions)]
+
+    @cached_property
+    def parts(self) -> Mapping[int, Sequence[str]]:
+        """The parts that the functions of each library belong to, by its instance."""
+        return {library.instance: parts_of(library) for library in self.libraries}
 
     def names(self) -> dict[int, str]:
         """Names of all functions by index, imports included."""

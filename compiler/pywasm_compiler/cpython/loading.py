@@ -139,7 +139,7 @@ class _Guest:
     def __init__(self, engine: wasmtime.Engine, loader: Loader, files: _Files) -> None:
         self._files = files
         self._store = wasmtime.Store(engine)
-        self._time_ns = _time_of_import() * 1_000_000_000
+        self._time_ns = time_of_import() * 1_000_000_000
         self._failure: _Failure | None = None
         functions: dict[str, Callable[..., int]] = {
             _ASK: self._ask,
@@ -228,7 +228,7 @@ class _Guest:
         return _OK
 
 
-def _time_of_import() -> int:
+def time_of_import() -> int:
     """Seconds since the Unix epoch: SOURCE_DATE_EPOCH, or long ago, so that the same sources make the same module."""
     given = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not given:

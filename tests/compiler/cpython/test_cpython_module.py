@@ -7,7 +7,7 @@ from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, MODULE_EXPORTS
 from pywasm_compiler.cpython import resolver, trampolines
 from pywasm_compiler.cpython.base import BaseImage
 from pywasm_compiler.cpython.linker import GLUE_PREFIX
-from pywasm_compiler.engine import Options, Program, engine
+from pywasm_compiler.engine import DebugInfo, Options, Program, engine
 from pywasm_compiler.wasm.model import ExternKind, Limits, Module
 from pywasm_compiler.wasm.names import module_names, module_producers
 from pywasm_compiler.wasm.reader import read_module
@@ -82,7 +82,7 @@ def test_names_and_producers(module: Module) -> None:
 
 
 def test_strip_leaves_out_the_names(program: Program, module_bytes: bytes) -> None:
-    stripped = engine("cpython").compile(program, Options(strip=True), lambda step: None)
+    stripped = engine("cpython").compile(program, Options(DebugInfo.NONE), lambda step: None)
     assert len(stripped) < len(module_bytes) - 100_000
     assert module_names(read_module(stripped)).functions == {}
     assert module_producers(read_module(stripped)) != {}

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 from pywasm_compiler import engine as engines
-from pywasm_compiler.engine import Options, Program, Progress, Recording
+from pywasm_compiler.engine import DebugInfo, Options, Program, Progress, Recording
 from pywasm_compiler.errors import CompileError
 
 from pywasm_filter import build as builds
@@ -29,12 +29,12 @@ class FakeEngine:
     name: str = "fake"
     programs: list[Program] = field(default_factory=list)
     staged: list[str] = field(default_factory=list)
-    stripped: list[bool] = field(default_factory=list)
+    debug_info: list[DebugInfo] = field(default_factory=list)
 
     def compile(self, program: Program, options: Options, progress: Progress) -> bytes:
         progress("Compiling")
         self.programs.append(program)
-        self.stripped.append(options.strip)
+        self.debug_info.append(options.debug_info)
         sdk = program.search_path[0]
         self.staged = sorted(str(path.relative_to(sdk)) for path in sdk.rglob("*") if path.is_file())
         return b"module %d" % len(self.programs)
@@ -73,14 +73,14 @@ def files_below(directory: Path) -> list[str]:
 
 def test_program_handed_to_the_engine(source: Path, fake: FakeEngine) -> None:
     steps: list[str] = []
-    assert build(source, engine="fake", strip=True, progress=steps.append) == b"module 1"
+    assert build(source, engine="fake", debug_info=DebugInfo.NONE, progress=steps.append) == b"module 1"
     program = fake.programs[0]
     assert program.filter_module == "filter"
     assert program.runtime_module == "pywasm_filter.sdk.guest"
     assert program.search_path[1:] == (source.parent,)
     assert "proxy_log" in program.hostcalls
     assert "proxy_on_request_headers" in program.callbacks
-    assert fake.stripped == [True]
+    assert fake.debug_info == [DebugInfo.NONE]
     assert len(steps) == 3
     assert steps[-1] == "Compiling"
 
@@ -255,7 +255,7 @@ def test_every_input_counts(source: Path, fake: FakeEngine, cache: Path) -> None
     modules = {cached_build(source, engine="fake")}
     (source.parent / "table.json").write_text("{}")
     modules.add(cached_build(source, engine="fake"))
-    modules.add(cached_build(source, engine="fake", strip=True))
+    modules.add(cached_build(source, engine="fake", debug_info=DebugInfo.NONE))
     source.write_text(FILTER + "import helper\n")
     (source.parent / "helper.py").write_text("")
     modules.add(cached_build(source, engine="fake"))

@@ -1,0 +1,35 @@
+"""What a module made by this engine says of itself: its tools, and where the bytes of its code and data come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pywasm_compiler.cpython.linker import LinkedModule
+from pywasm_compiler.engine import Options
+from pywasm_compiler.guest_modules import guest_modules
+from pywasm_compiler.wasm.leb128 import encode_unsigned
+
+
+def layout_record(linked: LinkedModule) -> dict[str, Any]:
+    """The code by part of the interpreter, in bytes of the code section, and where the regions of memory begin."""
+    code: dict[str, dict[str, int]] = {}
+    for part, function in zip(linked.parts, linked.module.functions, strict=True):
+        entry = code.setdefault(part, {"functions": 0, "size": 0})
+        entry["functions"] += 1
+        entry["size"] += len(encode_unsigned(len(function.body))) + len(function.body)
+    return {"code": code, "memory": dict(linked.regions)}
+
+
+def build_record(image: str, versions: Mapping[str, str], time_of_import: int, options: Options) -> dict[str, Any]:
+    """The tools and options of a build. `image` identifies what the base image is made of."""
+    return {
+        "build": {
+            "engine": "cpython",
+            "image": image,
+            "python": guest_modules().python,
+            "source_date_epoch": time_of_import,
+            "tools": dict(versions),
+        },
+        "options": {"debug_info": str(options.debug_info)},
+    }
