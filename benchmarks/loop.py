@@ -1,77 +1,67 @@
 """The loop of edit and test: what an exchange, a fresh VM, a compilation and a changed line cost on each host.
 
-    python -m benchmarks.loop [FILTER] [--rounds N] [--no-envoy]
-
-The filter is copied to a project of its own, with an empty cache. Medians are reported, how many times an exchange in
-process each thing takes, and the time that processors worked for it, which tells more on a busy machine (that of Envoy
-is not in it). FILTER must start without a configuration; it is examples/add_header/filter.py otherwise.
+The filter is copied to a project of its own, with an empty cache. Processes that have run something else before would
+find things in their memory: the first build is to be the first of the process.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import proxy_wasm_abi
-from rich.box import MARKDOWN
-from rich.console import Console
-from rich.table import Table
 
-from pywasm_filter.build import cached_build
+from benchmarks.jobs import Job, headers_job, json_job
+from benchmarks.peers.ours import source
+from benchmarks.report import table
+from benchmarks.rounds import Progress
+from benchmarks.timing import Timed, duration, timed
+from pywasm_filter.build import build, cached_build
 from pywasm_filter.sdk.hostcalls import Hostcalls
-from pywasm_filter.testing import PluginSettings, Proxy
+from pywasm_filter.testing import PluginSettings, Proxy, Response
 from pywasm_filter.testing.guests.code_cache import CodeCache
 from pywasm_filter.testing.guests.engine import SETTINGS, engine
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
 from pywasm_filter.testing.session import ProxySession
 
-_DEFAULT = Path(__file__).parents[1] / "examples" / "add_header" / "filter.py"
 _TEST = """
 from pywasm_filter.testing import Proxy
 
 def test_exchange(proxy: Proxy) -> None:
     assert proxy.get("/x", headers={"user-agent": "benchmark"}).response.status == 200
 """
+_HOSTS = {"inprocess": "in process", "wasmtime": "wasmtime", "envoy": "Envoy"}
 _BASE = "exchange, in process"
-
-
-@dataclass
-class Measured:
-    """Seconds that one thing took each time, and seconds of processors."""
-
-    name: str
-    seconds: list[float] = field(default_factory=list)
-    processor_seconds: list[float] = field(default_factory=list)
-
-    @property
-    def median(self) -> float:
-        """In seconds."""
-        return statistics.median(self.seconds)
+_MODULES = (0, 20, 100)
+_MODULE_LINES = 50
+_HEADERS = (0, 40, 80)
+_BODY_BYTES = (1_000, 10_000, 100_000)
 
 
 class Loop:
     """Takes the measurements, in an order in which each finds what it needs."""
 
-    def __init__(self, project: Path, rounds: int, hosts: tuple[str, ...], console: Console) -> None:
+    def __init__(self, project: Path, rounds: int, hosts: Sequence[str], progress: Progress) -> None:
         self._filter = project / "filter.py"
         self._test = project / "test_filter.py"
         self._rounds = rounds
         self._hosts = hosts
-        self._console = console
-        self.measured: list[Measured] = []
+        self._progress = progress
+        self.measured: list[Timed] = []
+        self.builds: list[tuple[int, Timed]] = []
+        """By the number of the filter's own modules."""
+        self.exchanges: dict[str, list[tuple[int, list[Timed]]]] = {"headers": [], "bytes of JSON": []}
+        """By their size, for each host."""
 
     def run(self) -> None:
         """All of them."""
@@ -80,10 +70,18 @@ class Loop:
         with ProxySession() as session:
             for host in self._hosts:
                 self._exchanges(session, host)
+            self._growth(session)
         self._tests()
+        self._build_growth()
 
     def _compilation(self) -> None:
-        self._time("build of a module", 1, lambda: cached_build(self._filter))
+        self._time("first build: base image and module", 1, lambda: cached_build(self._filter))
+        warm = Timed("build after an edit")
+        for _ in range(3):
+            self._edit()
+            with warm.once():
+                cached_build(self._filter)
+        self._add(warm)
         data = cached_build(self._filter).read_bytes()
         with tempfile.TemporaryDirectory() as directory:
 
@@ -95,11 +93,8 @@ class Loop:
             self._time("wasmtime: loading the compiled code", self._rounds, load)
 
     def _exchanges(self, session: ProxySession, host: str) -> None:
-        settings = PluginSettings()
-        name = {"inprocess": "in process", "wasmtime": "wasmtime", "envoy": "Envoy"}[host]
-
         def fresh() -> Proxy:
-            return session.proxy(host, [self._filter], settings)
+            return session.proxy(host, [self._filter], PluginSettings())
 
         proxy = fresh()
 
@@ -108,10 +103,10 @@ class Loop:
 
         for _ in range(self._rounds):
             exchange()
-        self._time(f"exchange, {name}", 50 * self._rounds, exchange)
+        self._time(f"exchange, {_HOSTS[host]}", 50 * self._rounds, exchange)
         proxy.close()
         if host != "envoy":  # there a running one is used again
-            self._time(f"fresh proxy, {name}", self._rounds, lambda: fresh().close())
+            self._time(f"fresh proxy, {_HOSTS[host]}", self._rounds, lambda: fresh().close())
         if host == "wasmtime":
             self._vms()
 
@@ -128,88 +123,109 @@ class Loop:
 
         self._time("fresh VM, wasmtime", self._rounds, start)
 
+    def _growth(self, session: ProxySession) -> None:
+        for count in _HEADERS:
+            job = headers_job(count)
+            size = len(job.cases[0].request.headers)
+            self.exchanges["headers"].append((size, [self._exchange_of(session, host, job) for host in self._hosts]))
+        for size in _BODY_BYTES:
+            job = json_job(size)
+            found = [self._exchange_of(session, host, job) for host in self._hosts]
+            self.exchanges["bytes of JSON"].append((len(job.answer), found))
+
+    def _exchange_of(self, session: ProxySession, host: str, job: Job) -> Timed:
+        proxy = session.proxy(host, [source(job)], PluginSettings(configuration=job.configuration.encode()))
+        request = job.cases[0].request
+        proxy.upstream = Response(200, headers={"content-type": job.content_type}, body=job.answer)
+
+        def exchange() -> None:
+            assert proxy.get(request.path, headers=dict(request.headers)).response.status == 200
+
+        exchange()
+        measured = timed(f"{job.title}, {_HOSTS[host]}", 5 * self._rounds, exchange)
+        proxy.close()
+        return measured
+
     def _tests(self) -> None:
         self._time("pytest without a test", 3, lambda: self._pytest("--collect-only"))
         for host in self._hosts:
             self._pytest(f"--pywasm-host={host}")  # the cache has what it had before the edit
-            measured = Measured(f"edit, then pytest with one test, {host}")
-            for number in range(3):
-                self._edit(number)
-                with self._timed(measured):
+            measured = Timed(f"edit, then pytest with one test, {_HOSTS[host]}")
+            for _ in range(3):
+                self._edit()
+                with measured.once():
                     self._pytest(f"--pywasm-host={host}")
-            self._report(measured)
+            self._add(measured)
 
-    def _edit(self, number: int) -> None:
+    def _build_growth(self) -> None:
+        for count in _MODULES:
+            project = self._filter.parent / f"with_{count}"
+            project.mkdir()
+            names = [f"part_{number}" for number in range(count)]
+            for name in names:
+                functions = [f"def function_{n}(value):\n    return value + {n}\n" for n in range(_MODULE_LINES // 2)]
+                (project / f"{name}.py").write_text("".join(functions))
+            main = project / "filter.py"
+            main.write_text("".join(f"import {name}\n" for name in names) + self._filter.read_text())
+            build(main)
+            self.builds.append((count, timed(f"build with {count} modules", 3, partial(build, main))))
+
+    def _edit(self) -> None:
         with self._filter.open("a") as file:
-            file.write(f"\nedited_{time.time_ns()} = {number}\n")
+            file.write(f"\nedited = {time.time_ns()}\n")
 
     def _pytest(self, *options: str) -> None:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(self._test), *options]
         subprocess.run(command, cwd=self._test.parent, check=True, stdout=subprocess.DEVNULL)
 
     def _time(self, name: str, times: int, action: Callable[[], object]) -> None:
-        measured = Measured(name)
-        for _ in range(times):
-            with self._timed(measured):
-                action()
-        self._report(measured)
+        self._add(timed(name, times, action))
 
-    @contextmanager
-    def _timed(self, measured: Measured) -> Iterator[None]:
-        begun, worked = time.perf_counter(), _processor_time()
-        yield
-        measured.seconds.append(time.perf_counter() - begun)
-        measured.processor_seconds.append(_processor_time() - worked)
-
-    def _report(self, measured: Measured) -> None:
+    def _add(self, measured: Timed) -> None:
         self.measured.append(measured)
-        self._console.print(f"  {measured.name}: {duration(measured.median)}", highlight=False)
+        self._progress(f"  {measured.name}: {duration(measured.median)}")
 
 
-def _processor_time() -> float:
-    """Of this process and of those that it has waited for. Finer than os.times tells."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
-
-
-def duration(seconds: float) -> str:
-    """For people: three digits and a unit."""
-    if seconds >= 1:
-        return f"{seconds:.3g} s"
-    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"
-
-
-def report(console: Console, measured: list[Measured]) -> None:
-    """The table of medians."""
-    base = next(entry.median for entry in measured if entry.name == _BASE)
-    table = Table("", "median", "exchanges in process", "processors", "measured", box=MARKDOWN)
-    for entry in measured:
-        ratio = f"{entry.median / base:,.2g}" if entry.median < 10 * base else f"{entry.median / base:,.0f}"
-        processors = duration(statistics.median(entry.processor_seconds))
-        table.add_row(entry.name, duration(entry.median), ratio, processors, str(len(entry.seconds)))
-    console.print(table)
-
-
-def main() -> int:
-    """Measure the filter named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("filter", type=Path, nargs="?", default=_DEFAULT)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--no-envoy", action="store_true", help="leave out what needs a real Envoy")
-    arguments = parser.parse_args()
-    hosts = ("inprocess", "wasmtime") if arguments.no_envoy else ("inprocess", "wasmtime", "envoy")
-    console = Console()
+def run_loop(filter_: Path, rounds: int, hosts: Sequence[str], progress: Progress) -> Loop:
+    """Measure a filter that starts without a configuration."""
+    kept = os.environ.get("XDG_CACHE_HOME")
     with tempfile.TemporaryDirectory() as directory:
         os.environ["XDG_CACHE_HOME"] = str(Path(directory) / "cache")
-        project = Path(directory) / "project"
-        project.mkdir()
-        shutil.copyfile(arguments.filter, project / "filter.py")
-        (project / "test_filter.py").write_text(_TEST)
-        loop = Loop(project, arguments.rounds, hosts, console)
-        loop.run()
-    report(console, loop.measured)
-    return 0
+        try:
+            project = Path(directory) / "project"
+            project.mkdir()
+            shutil.copyfile(filter_, project / "filter.py")
+            (project / "test_filter.py").write_text(_TEST)
+            loop = Loop(project, rounds, hosts, progress)
+            loop.run()
+        finally:
+            if kept is None:
+                del os.environ["XDG_CACHE_HOME"]
+            else:
+                os.environ["XDG_CACHE_HOME"] = kept
+    return loop
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def loop_table(loop: Loop) -> str:
+    """The table of medians."""
+    base = next(entry.median for entry in loop.measured if entry.name == _BASE)
+    rows = []
+    for entry in loop.measured:
+        ratio = f"{entry.median / base:,.2g}" if entry.median < 10 * base else f"{entry.median / base:,.0f}"
+        processors = duration(statistics.median(entry.processor_seconds))
+        rows.append([entry.name, duration(entry.median), ratio, processors, str(len(entry.seconds))])
+    return table(["", "median", "exchanges in process", "processors", "measured"], rows)
+
+
+def loop_growth_tables(loop: Loop, hosts: Sequence[str]) -> str:
+    """How exchanges and builds grow."""
+    parts = []
+    for dimension, found in loop.exchanges.items():
+        rows = [[f"{size:,}", *(duration(entry.median) for entry in entries)] for size, entries in found]
+        parts.append(table([f"an exchange by {dimension}", *(_HOSTS[host] for host in hosts)], rows))
+    rows = [
+        [f"{count}", duration(entry.median), duration(statistics.median(entry.processor_seconds))]
+        for count, entry in loop.builds
+    ]
+    parts.append(table([f"a build by further modules of {_MODULE_LINES} lines", "median", "processors"], rows))
+    return "\n\n".join(parts)

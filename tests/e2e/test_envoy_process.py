@@ -23,6 +23,7 @@ from pywasm_filter.testing.envoy import (
     Upstream,
     UpstreamResponse,
     WasmLogLine,
+    bootstrap,
     request,
 )
 from pywasm_filter.testing.plugin import FailurePolicy
@@ -111,6 +112,15 @@ def start(module: Path, upstream: Upstream, **changes: Any) -> EnvoyProcess:
 
 def values(headers: tuple[Header, ...], name: bytes) -> list[bytes]:
     return [value for key, value in headers if key == name]
+
+
+def test_another_configuration_takes_the_place_of_the_one_of_the_settings() -> None:
+    settings = EnvoySettings(None, None)
+    configuration = bootstrap(settings)
+    manager = configuration["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["route_config"]["virtual_hosts"][0]["routes"][0]["direct_response"]["status"] = 418
+    with EnvoyProcess(settings, configuration=configuration) as envoy:
+        assert request(envoy.address).status == 418
 
 
 def test_an_exchange_arrives_on_both_sides_as_sent_but_for_the_filter(header_filter: Path, upstream: Upstream) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,14 @@ from typing import Self
 
 from pywasm_filter.testing.envoy.admin import Admin
 from pywasm_filter.testing.envoy.binary import find_envoy
-from pywasm_filter.testing.envoy.config import CLIENT_LISTENER, ECHO_LISTENER, LISTENER, EnvoySettings, bootstrap_json
+from pywasm_filter.testing.envoy.config import (
+    CLIENT_LISTENER,
+    ECHO_LISTENER,
+    JSON,
+    LISTENER,
+    EnvoySettings,
+    bootstrap_json,
+)
 from pywasm_filter.testing.envoy.errors import EnvoyStartError
 from pywasm_filter.testing.envoy.log import LOG_FORMAT, LogFile, LogLine, WasmLogLine, evidence, parse_wasm_line
 
@@ -42,10 +50,21 @@ class EnvoyProcess:
 
     On Linux the process dies with its parent, however that ends; to be exact with the thread that entered the context,
     which therefore must not end before the context does.
+
+    `configuration` is run in the place of `bootstrap(settings)`, for what the settings have no words for: start from
+    what that returns, whose listener and admin interface are needed.
     """
 
-    def __init__(self, settings: EnvoySettings, *, binary: Path | None = None, start_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        settings: EnvoySettings,
+        *,
+        configuration: JSON | None = None,
+        binary: Path | None = None,
+        start_timeout: float = 60.0,
+    ) -> None:
         self.settings = settings
+        self._configuration = bootstrap_json(settings) if configuration is None else json.dumps(configuration, indent=1)
         self._binary = binary
         self._start_timeout = start_timeout
         self._cleanup = contextlib.ExitStack()
@@ -123,7 +142,7 @@ class EnvoyProcess:
         binary = find_envoy(self._binary)
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="pywasm-envoy-")))
         configuration, log, admin_address = directory / "envoy.json", directory / "envoy.log", directory / "admin"
-        configuration.write_text(bootstrap_json(self.settings), encoding="utf-8")
+        configuration.write_text(self._configuration, encoding="utf-8")
         arguments = self._arguments(configuration, admin_address)
         with log.open("wb") as output:
             self._process = subprocess.Popen(
