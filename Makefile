@@ -31,6 +31,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m proxy_wasm_abi --check
 	$(BIN)/python tools/sdk_reference.py --check
+	$(BIN)/python tools/rules_reference.py --check
 	$(BIN)/python -m tests.conformance.page --check
 	$(BIN)/mypy
 	$(BIN)/python tools/compile_guest.py
@@ -42,6 +43,7 @@ format: $(INSTALLED)
 generate: $(INSTALLED)
 	$(BIN)/python -m proxy_wasm_abi
 	$(BIN)/python tools/sdk_reference.py
+	$(BIN)/python tools/rules_reference.py
 	$(BIN)/python -m tests.conformance.page
 
 clean:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +23,11 @@ from pywasm_compiler import engine as engines
 from pywasm_compiler.cache import CacheEntries, cache_directory
 from pywasm_compiler.engine import DebugInfo, Options, Program, Progress, Recording
 from pywasm_compiler.errors import CompileError
+from pywasm_compiler.findings import Finding
 from pywasm_compiler.source import SourceTree, read_source_tree
 
 import pywasm_filter
+from pywasm_filter.checks.checker import check_source, refuse_errors
 from pywasm_filter.ingredients import ingredients
 from pywasm_filter.needs import needs
 from pywasm_filter.project import Target, target_of
@@ -49,6 +51,10 @@ def _silent(_: str) -> None:
     """Progress that nobody watches."""
 
 
+def _unheard(_: Finding) -> None:
+    """Warnings that nobody wants."""
+
+
 class Recorded(StrEnum):
     """What a module records of what runs in it, for coverage."""
 
@@ -64,16 +70,21 @@ def build(
     debug_info: DebugInfo = DebugInfo.DEFAULT,
     recorded: Recorded = Recorded.NOTHING,
     target: Target | None = None,
+    ignored: Collection[str] = (),
+    warn: Callable[[Finding], None] = _unheard,
     progress: Progress = _silent,
 ) -> bytes:
-    """Build a filter and return the module's bytes. `progress` is told each step as it begins.
+    """Build a filter and return the module's bytes.
 
-    Without a `target` it is that of the filter's project. Raises CompileError for a mistake in the filter, and for an
-    engine that does not exist.
+    `progress` is told each step as it begins, `warn` what may not work. Rules in `ignored` (docs/reference/rules.md)
+    are not applied. Without a `target` it is that of the filter's project. Raises CompileError for a mistake in the
+    filter, and for an engine that does not exist.
     """
     compiler = engines.engine(engine)
     progress("Checking the source")
-    tree = read_source_tree(source)
+    checked = check_source(source, ignored)
+    refuse_errors(checked, warn)
+    tree = checked.tree
     progress("Importing the filter in a fresh interpreter")
     probe(source)
     with tempfile.TemporaryDirectory(prefix="pywasm-filter-") as scratch:
@@ -122,6 +133,7 @@ def probe(source: Path) -> tuple[str, ...]:
             f"is still being imported after {_PROBE_TIMEOUT:.0f} s",
             source,
             remedy="code at the top of a filter runs at build time; it must come to an end",
+            rule="import-failure",
         ) from error
     outcome = _probe_outcome(run.stdout)
     if outcome is None:
@@ -130,6 +142,7 @@ def probe(source: Path) -> tuple[str, ...]:
             source,
             remedy="remove what exits or crashes from the top of the filter",
             detail=run.stderr.decode("utf-8", "replace"),
+            rule="import-failure",
         )
     if "error" in outcome:
         failure = outcome["error"]
@@ -140,6 +153,7 @@ def probe(source: Path) -> tuple[str, ...]:
             failure["line"],
             failure["remedy"],
             failure["detail"],
+            failure["rule"],
         )
     return tuple(outcome["roots"])
 

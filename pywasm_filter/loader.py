@@ -73,6 +73,7 @@ def load_filter(path: Path) -> LoadedFilter:
             str(error),
             file=path,
             remedy=error.remedy or _WHAT_TO_OFFER,
+            rule="no-context",
         ) from error
     return loaded
 
@@ -102,6 +103,7 @@ def _execute(path: Path) -> tuple[ModuleType, Mapping[str, ModuleType]]:
                 file=path,
                 line=_authors_line(path, error)[1],
                 remedy="register each root context once, under its own root_id",
+                rule="no-context",
             ) from error
         except Exception as error:
             raise _import_error(path, error) from error
@@ -111,6 +113,7 @@ def _execute(path: Path) -> tuple[ModuleType, Mapping[str, ModuleType]]:
                 file=path,
                 line=_authors_line(path, error)[1],
                 remedy="a filter must not call sys.exit",
+                rule="import-failure",
             ) from error
     return module, modules
 
@@ -152,6 +155,7 @@ def _syntax_error(path: Path, error: SyntaxError) -> CompileError:
         line=error.lineno,
         remedy="correct the line",
         detail=source,
+        rule="source",
     )
 
 
@@ -168,6 +172,7 @@ def _import_error(path: Path, error: Exception) -> CompileError:
         line=line,
         remedy=_import_remedy(error),
         detail="".join(summary.format()),
+        rule="import-failure",
     )
 
 
@@ -202,6 +207,7 @@ def main(arguments: list[str]) -> int:
                 "line": error.line,
                 "remedy": error.remedy,
                 "detail": error.detail,
+                "rule": error.rule,
             }
         }
         print(json.dumps(outcome))

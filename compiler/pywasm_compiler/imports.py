@@ -65,10 +65,24 @@ def _statement(node: ast.AST, need: Need) -> Iterator[ImportStatement]:
             yield from _statements(node.body, Need.OPTIONAL)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             yield from _statements(node.body, Need.DEFERRED if need is Need.REQUIRED else need)
-        case ast.If() | ast.While() | ast.For() | ast.Match():
+        case ast.If():
+            yield from _branches(node, Need.OPTIONAL if need is Need.REQUIRED else need)
+        case ast.While() | ast.For() | ast.Match():
             yield from _children(node, Need.OPTIONAL if need is Need.REQUIRED else need)
         case _:
             yield from _children(node, need)
+
+
+def _branches(node: ast.If, need: Need) -> Iterator[ImportStatement]:
+    """Imports of an `if` and of all its `elif`, which are nested in the tree: there may be many."""
+    while True:
+        yield from _statements(node.body, need)
+        match node.orelse:
+            case [ast.If() as following] if not _is_type_checking(following.test):
+                node = following
+            case rest:
+                yield from _statements(rest, need)
+                return
 
 
 def _children(node: ast.AST, need: Need) -> Iterator[ImportStatement]:

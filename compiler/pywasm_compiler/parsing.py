@@ -6,29 +6,31 @@ import ast
 import stat
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 from pywasm_compiler.errors import CompileError
 
 _WASM = b"\0asm"
+_problem = partial(CompileError, rule="source")
 
 
 def read_source(path: Path) -> str:
     """The text of a Python file. Raises CompileError when it cannot be read or is not UTF-8 text."""
     data = _read_bytes(path)
     if data.startswith(_WASM):
-        raise CompileError(
+        raise _problem(
             "is a WebAssembly module, not Python source", path, remedy="name the Python file that it is built from"
         )
     if b"\0" in data:
         line = data[: data.index(b"\0")].count(b"\n") + 1
-        raise CompileError("contains a NUL byte, so it is no Python source", path, line, "save the file as UTF-8 text")
+        raise _problem("contains a NUL byte, so it is no Python source", path, line, "save the file as UTF-8 text")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         message = f"is not UTF-8: byte {data[error.start]:#04x} at offset {error.start}"
-        raise CompileError(message, path, line, "save the file as UTF-8") from error
+        raise _problem(message, path, line, "save the file as UTF-8") from error
 
 
 def parse_source(text: str, path: Path) -> ast.Module:
@@ -42,7 +44,7 @@ def parse_source(text: str, path: Path) -> ast.Module:
     except SyntaxError as error:
         raise _syntax_error(path, error) from error
     except (RecursionError, MemoryError) as error:
-        raise CompileError(
+        raise _problem(
             "is nested too deeply for Python to parse", path, remedy="split the largest expression"
         ) from error
     return tree
@@ -53,16 +55,16 @@ def _read_bytes(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise CompileError("is a directory, not a filter", path, remedy=_name_file_in(path))
+            raise _problem("is a directory, not a filter", path, remedy=_name_file_in(path))
         if not stat.S_ISREG(mode):  # reading a pipe or a device might never end
-            raise CompileError("is not a regular file", path, remedy="name the Python file of the filter")
+            raise _problem("is not a regular file", path, remedy="name the Python file of the filter")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise CompileError("no such file", path, remedy=remedy) from error
+        raise _problem("no such file", path, remedy=remedy) from error
     except OSError as error:
-        raise CompileError(f"cannot be read: {error.strerror or error}", path, remedy=remedy) from error
+        raise _problem(f"cannot be read: {error.strerror or error}", path, remedy=remedy) from error
     except ValueError as error:  # a NUL in the path
-        raise CompileError(f"{str(path)!r} is no path: {error}", remedy=remedy) from error
+        raise _problem(f"{str(path)!r} is no path: {error}", remedy=remedy) from error
 
 
 def _name_file_in(directory: Path) -> str:
@@ -72,7 +74,7 @@ def _name_file_in(directory: Path) -> str:
 
 def _syntax_error(path: Path, error: SyntaxError) -> CompileError:
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    return CompileError(
+    return _problem(
         f"syntax error: {error.msg}",
         path,
         error.lineno,

@@ -6,13 +6,16 @@ the probe and the engine report.
 
 from __future__ import annotations
 
+import ast
+import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pywasm_compiler import import_rules as rules
 from pywasm_compiler.errors import CompileError
+from pywasm_compiler.findings import Finding, Ignores, errors_of, read_ignores
 from pywasm_compiler.guest_modules import guest_modules
 from pywasm_compiler.import_rules import Origin
 from pywasm_compiler.imports import ImportStatement, Need, find_imports
@@ -21,25 +24,46 @@ from pywasm_compiler.search import Found, editable_root, environment_path, find_
 
 
 @dataclass(frozen=True)
+class Source:
+    """A module of the author's. `shown` is its file as the user would write it, `package` is empty outside of one."""
+
+    name: str
+    package: str
+    shown: Path
+    tree: ast.Module
+    ignores: Ignores
+
+
+@dataclass(frozen=True)
 class SourceTree:
     """A filter that passed the checks.
 
     `modules` are the author's own files that it imports, itself first; `installed` those of installed packages.
-    `search_path` lists the directories in which the guest has to look for both.
+    `search_path` lists the directories in which the guest has to look for both. `sources` are the author's files once
+    more, parsed; those that do not parse, and need not, are left out.
     """
 
     filter: Path
     modules: tuple[Path, ...]
     installed: tuple[Path, ...]
     search_path: tuple[Path, ...]
+    sources: tuple[Source, ...] = field(default=(), compare=False, repr=False)
 
 
 def read_source_tree(path: Path) -> SourceTree:
     """Check a filter and the modules that it imports, without executing anything.
 
     Raises CompileError with file, line and remedy for a file that cannot be read, does not parse, or imports what the
-    guest does not have.
+    guest does not have; with the others of the kind, if there are several.
     """
+    tree, findings = survey(path)
+    if error := errors_of(findings):
+        raise error
+    return tree
+
+
+def survey(path: Path) -> tuple[SourceTree, list[Finding]]:
+    """As `read_source_tree`, with all that was found. Raises CompileError when the filter itself cannot be parsed."""
     text = read_source(path)
     rules.check_file_name(path, path.resolve().name)
     parse_source(text, path)
@@ -74,21 +98,27 @@ class _Walk:
         self._roots: dict[Path, None] = {}
         self._executed: set[str] = set()
         self._deferred: list[tuple[str, Origin]] = []
+        self._sources: dict[Path, Source] = {}
+        self._problems: list[CompileError] = []
+        self._refused: set[Origin] = set()
 
-    def run(self) -> SourceTree:
-        """Walk it all. Raises CompileError."""
+    def run(self) -> tuple[SourceTree, list[Finding]]:
+        """Walk it all."""
         self._enqueue(Found(self._filter.stem, self._filter.parent, self._filter), None, required=True)
         while self._queue:
-            visit = self._queue.popleft()
-            try:
-                self._look_into(visit)
-            except CompileError:
-                if visit.required:
-                    raise
+            self._look_into(self._queue.popleft())
         for name, origin in self._deferred:
             if name not in self._executed:
-                raise rules.deferred(name, origin)
-        return SourceTree(self._filter, tuple(self._modules), tuple(self._installed), self._search_path())
+                self._problems.append(rules.deferred(name, origin))
+        sources = tuple(self._sources.values())
+        ignores = {source.shown: source.ignores for source in sources}
+        found = [
+            finding
+            for finding in map(Finding.of, self._problems)
+            if finding.file not in ignores or not ignores[finding.file].silence(finding)
+        ]
+        tree = SourceTree(self._filter, tuple(self._modules), tuple(self._installed), self._search_path(), sources)
+        return tree, found
 
     def _search_path(self) -> tuple[Path, ...]:
         """Directories in the order in which this interpreter looks into them."""
@@ -108,22 +138,45 @@ class _Walk:
     def _look_into(self, visit: _Visit) -> None:
         if visit.origin is None:
             self._check_local(visit)
-        else:
+            return
+        line = replace(visit.origin, through="")
+        if line in self._refused:  # one reason is enough
+            return
+        try:
             self._follow_package(visit, visit.origin)
+        except CompileError as error:
+            if visit.required:
+                self._refused.add(line)
+                self._problems.append(error)
 
     # --- the author's own modules: everything is checked ---
 
     def _check_local(self, visit: _Visit) -> None:
-        shown = self._shown(visit.file)
-        for statement in find_imports(parse_source(read_source(shown), shown)):
-            origin = Origin(shown, statement.line)
+        try:
+            source = self._source(visit)
+        except CompileError as error:
+            if visit.required:
+                self._problems.append(error)
+            return
+        for statement in find_imports(source.tree):
+            origin = Origin(source.shown, statement.line)
             need = statement.need if visit.required else Need.OPTIONAL
             try:
                 for name in self._targets(statement, visit.module, origin):
                     self._check_import(name, need, origin)
-            except CompileError:
+            except CompileError as error:
                 if need is not Need.OPTIONAL:
-                    raise
+                    self._problems.append(error)
+
+    def _source(self, visit: _Visit) -> Source:
+        if visit.file not in self._sources:
+            shown = self._shown(visit.file)
+            text = read_source(shown)
+            tree = parse_source(text, shown)
+            self._sources[visit.file] = Source(
+                visit.module.name, visit.module.package, shown, tree, read_ignores(text, shown)
+            )
+        return self._sources[visit.file]
 
     def _shown(self, file: Path) -> Path:
         """The file as the user would write it: relative if the filter was named so."""
@@ -178,6 +231,8 @@ class _Walk:
             self._enqueue(module, None if local else replace(origin, through=module.name), required=required)
 
     def _find_editable(self, name: str) -> list[Found] | None:
+        if _top(name) in sys.stdlib_module_names:  # of this interpreter's alone
+            return None
         root = editable_root(_top(name))
         return None if root is None else find_module(name, (root,))
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pywasm_filter.cli.console import JsonOption, console, print_json, size, steps
+from pywasm_filter.cli.console import IgnoreOption, JsonOption, console, print_finding, print_json, size, steps
 
 if TYPE_CHECKING:
+    from pywasm_compiler.findings import Finding
     from pywasm_compiler.inspection import Inspection
 
 
@@ -30,12 +31,14 @@ def build(
         bool, typer.Option("--strip", help="Leave out what only people need: a smaller file, barer stack traces.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Keep all that helps people: a larger file.")] = False,
+    ignore: IgnoreOption = [],  # noqa: B006 - typer copies it, and shows no other default
+    types: Annotated[bool, typer.Option("--types", help="Run mypy in strict mode, too, as check does.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Build a filter into one WebAssembly module that Envoy loads.
 
-    The source is checked and imported before it is compiled, so that a mistake shows at once. Nothing is written
-    unless all of it succeeds.
+    The source is checked and imported before it is compiled, so that a mistake shows at once; what may not work is a
+    warning. Nothing is written unless all of it succeeds.
 
     **Example**: `pywasm-filter build filter.py -o my_filter.wasm`
     """
@@ -44,19 +47,27 @@ def build(
 
     from pywasm_filter.build import build as build_module
     from pywasm_filter.build import check_output, write_module
+    from pywasm_filter.cli.typecheck import refuse_type_errors
 
     if strip and debug:
         raise typer.BadParameter("--strip and --debug exclude each other")
     debug_info = DebugInfo.NONE if strip else DebugInfo.FULL if debug else DebugInfo.DEFAULT
     target = Path(f"{path.stem}.wasm") if output is None else output
+    warnings: list[Finding] = []
     began = time.monotonic()
     check_output(target)
     with steps() as progress:
-        data = build_module(path, engine=engine, debug_info=debug_info, progress=progress)
+        if types:
+            refuse_type_errors(path, progress)
+        data = build_module(
+            path, engine=engine, debug_info=debug_info, ignored=ignore, warn=warnings.append, progress=progress
+        )
         progress("Saving it")
         inspection = inspect_module(data, target)
         write_module(data, target)
     seconds = time.monotonic() - began
+    for warning in warnings:
+        print_finding(console(stderr=True), warning)
     if json:
         print_json(_summary_json(target, inspection, seconds))
     else:

@@ -4,77 +4,124 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pywasm_compiler.errors import CompileError
 
-from pywasm_filter.cli.console import JsonOption, Steps, console, error_to_json, print_finding, print_json, steps
+from pywasm_filter.cli.console import (
+    Format,
+    FormatOption,
+    IgnoreOption,
+    JsonOption,
+    Steps,
+    console,
+    print_finding,
+    print_json,
+    steps,
+)
+
+if TYPE_CHECKING:
+    from pywasm_compiler.findings import Finding
 
 
 def check(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The filter's Python file.", show_default=False)],
+    ignore: IgnoreOption = [],  # noqa: B006 - typer copies it, and shows no other default
+    types: Annotated[bool, typer.Option(help="Run mypy in strict mode.")] = True,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail for warnings, too.")] = False,
+    format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
     json: JsonOption = False,
 ) -> None:
     """Find mistakes in a filter without building it.
 
-    Imports that no proxy has, a module that does not import or does not say which context to use, and all that mypy
-    finds in strict mode: each with its line and a remedy.
+    What cannot work in a proxy, callbacks that are never called or cannot be, a module that does not import or does not
+    say which context to use, and all that mypy finds in strict mode: each with its line and a remedy. Rules have names;
+    `# pywasm: ignore[name]` in the line silences one.
 
     **Example**: `pywasm-filter check filter.py`
     """
+    from pywasm_compiler.findings import ordered
+
     with steps() as progress:
-        findings = list(_findings(path, progress))
-    if json:
-        print_json({"ok": not findings, "findings": [error_to_json(finding) for finding in findings]})
-    else:
-        errors = console(stderr=True)
+        findings = ordered(_findings(path, ignore, progress, types=types))
+    failed = any(finding.is_error or strict for finding in findings)
+    if json or format is Format.JSON:
+        print_json({"ok": not failed, "findings": [finding.to_json() for finding in findings]})
+    elif format is Format.GITHUB:
         for finding in findings:
-            print_finding(errors, finding)
-        if findings:
-            errors.print(f"{len(findings)} {'problem' if len(findings) == 1 else 'problems'} found")
-        else:
-            console().print(f"{path}: no problem found")
-    if findings:
+            typer.echo(_annotation(finding))
+    else:
+        _print(path, findings)
+    if failed:
         raise typer.Exit(1)
 
 
-def _findings(path: Path, progress: Steps) -> Iterator[CompileError]:
-    from pywasm_compiler.parsing import parse_source, read_source
+def _print(path: Path, findings: list[Finding]) -> None:
+    errors = console(stderr=True)
+    for finding in findings:
+        print_finding(errors, finding)
+    if findings:
+        count = sum(finding.is_error for finding in findings)
+        counts = [(count, "error"), (len(findings) - count, "warning")]
+        errors.print(f"{' and '.join(_counted(number, what) for number, what in counts if number)} found")
+    else:
+        console().print(f"{path}: no problem found")
 
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _annotation(finding: Finding) -> str:
+    """A workflow command of GitHub Actions."""
+    properties = {"file": finding.file, "line": finding.line, "title": finding.rule}
+    shown = ",".join(f"{key}={_escaped(str(value), ':,')}" for key, value in properties.items() if value)
+    text = finding.message + (f"\n{finding.remedy}" if finding.remedy else "")
+    return f"::{finding.severity} {shown}::{_escaped(text)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for character in "%\r\n" + more:
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
+
+
+def _findings(path: Path, ignored: list[str], progress: Steps, *, types: bool) -> Iterator[Finding]:
+    from pywasm_compiler.findings import Finding
+
+    from pywasm_filter.checks.checker import check_rules, check_source
+
+    check_rules(ignored)
     progress("Checking the source")
     try:
-        parse_source(read_source(path), path)
+        found = list(check_source(path, ignored).findings)
     except CompileError as error:
-        yield error
+        yield Finding.of(error)
         return  # there is nothing to import, and nothing for mypy to read
-    told = set()
-    for finding in _import_errors(path, progress):
-        told.add((finding.file, finding.line))
-        yield finding
-    for finding in _type_errors(path, progress):
-        if (finding.file, finding.line) not in told:  # mypy, too, tells of a module that cannot be found or parsed
+    yield from found
+    told = {(finding.file, finding.line) for finding in found if finding.is_error}
+    for finding in _found_by_running(path, progress, types=types):
+        # An import that fails was found in the source already; mypy, too, tells of a module that cannot be parsed.
+        if finding.rule not in ignored and (finding.line is None or (finding.file, finding.line) not in told):
+            told.add((finding.file, finding.line))
             yield finding
 
 
-def _import_errors(path: Path, progress: Steps) -> Iterator[CompileError]:
-    from pywasm_compiler.source import read_source_tree
+def _found_by_running(path: Path, progress: Steps, *, types: bool) -> Iterator[Finding]:
+    from pywasm_compiler.findings import Finding
 
     from pywasm_filter.build import probe
-
-    try:
-        read_source_tree(path)
-        progress("Importing the filter in a fresh interpreter")
-        probe(path)
-    except CompileError as error:
-        yield error
-
-
-def _type_errors(path: Path, progress: Steps) -> Iterator[CompileError]:
     from pywasm_filter.cli.typecheck import type_errors
 
-    progress("Checking the types")
+    progress("Importing the filter in a fresh interpreter")
     try:
-        yield from type_errors(path)
+        probe(path)
     except CompileError as error:
-        yield error
+        yield Finding.of(error)
+    if types:
+        progress("Checking the types")
+        try:
+            yield from type_errors(path)
+        except CompileError as error:
+            yield Finding.of(error)

@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pywasm_compiler.errors import CompileError
+from pywasm_compiler.findings import Finding
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,12 +23,34 @@ _JSON = "pywasm_filter.json"
 
 def _remember_json(context: typer.Context, value: bool) -> bool:
     """Let the error handler know that a machine reads."""
-    context.meta[_JSON] = value
+    context.meta[_JSON] = value or context.meta.get(_JSON, False)
+    return value
+
+
+class Format(StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+def _remember_format(context: typer.Context, value: Format) -> Format:
+    _remember_json(context, value is Format.JSON)
     return value
 
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON, errors included.", callback=_remember_json, show_default=False)
+]
+
+FormatOption = Annotated[
+    Format,
+    typer.Option("--format", help="For people, for programs, or as annotations of GitHub.", callback=_remember_format),
+]
+IgnoreOption = Annotated[
+    list[str],
+    typer.Option("--ignore", metavar="RULE", help="Do not apply a rule. May be repeated.", show_default=False),
 ]
 
 
@@ -51,13 +75,10 @@ def print_json(value: object) -> None:
 
 def error_to_json(error: CompileError) -> dict[str, object]:
     """The stable form of an error for other programs."""
-    return {
-        "message": error.message,
-        "file": None if error.file is None else str(error.file),
-        "line": error.line,
-        "remedy": error.remedy,
-        "detail": error.detail,
-    }
+    described = Finding.of(error).to_json()
+    if error.others:
+        described["others"] = [error_to_json(other) for other in error.others]
+    return described
 
 
 def print_error(error: CompileError, context: typer.Context) -> None:
@@ -65,23 +86,27 @@ def print_error(error: CompileError, context: typer.Context) -> None:
     if context.meta.get(_JSON):
         sys.stderr.write(json.dumps({"error": error_to_json(error)}, indent=2) + "\n")
     else:
-        print_finding(console(stderr=True), error)
+        for each in (error, *error.others):
+            print_finding(console(stderr=True), Finding.of(each))
 
 
-def print_finding(output: Console, error: CompileError) -> None:
-    """One error: where, what, the evidence and the remedy."""
+def print_finding(output: Console, finding: Finding) -> None:
+    """One finding: where, what, by which rule, the evidence and the remedy."""
     from rich.text import Text
 
-    place = "" if error.file is None else str(error.file) if error.line is None else f"{error.file}:{error.line}"
+    file, number = finding.file, finding.line
+    place = "" if file is None else str(file) if number is None else f"{file}:{number}"
     line = Text()
     line.append(f"{printable(place)}: " if place else "", style="bold")
-    line.append("error: ", style="bold red")
-    line.append(printable(error.message))
+    line.append(f"{finding.severity}: ", style="bold red" if finding.is_error else "bold yellow")
+    line.append(printable(finding.message))
+    if finding.rule and not finding.message.endswith("]"):  # mypy has names of its own
+        line.append(f" [{finding.rule}]", style="dim")
     output.print(line)
-    for evidence in error.detail.rstrip().splitlines():
+    for evidence in finding.detail.rstrip().splitlines():
         output.print(Text(f"  | {printable(evidence)}", style="dim"))
-    if error.remedy:
-        output.print(Text.assemble("  ", ("remedy: ", "green"), printable(error.remedy)))
+    if finding.remedy:
+        output.print(Text.assemble("  ", ("remedy: ", "green"), printable(finding.remedy)))
 
 
 class Steps:

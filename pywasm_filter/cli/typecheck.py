@@ -1,4 +1,4 @@
-"""mypy in strict mode over a filter, its findings as errors with a remedy."""
+"""mypy in strict mode over a filter, its findings as ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 from pywasm_compiler.cache import cache_directory
+from pywasm_compiler.engine import Progress
 from pywasm_compiler.errors import CompileError
+from pywasm_compiler.findings import Finding, errors_of
 from pywasm_compiler.search import environment_path
 
 _MYPY = (sys.executable, "-P", "-m", "mypy", "--strict", "--output", "json", "--no-error-summary", "--no-pretty")
@@ -24,7 +26,7 @@ _REMEDIES = {
 _REFERENCE = "https://mypy.readthedocs.io/en/stable/_refs.html#code-"
 
 
-def type_errors(path: Path) -> list[CompileError]:
+def type_errors(path: Path) -> list[Finding]:
     """What `mypy --strict` says of a filter and the modules beside it.
 
     A mypy configuration in the filter's project counts. Raises CompileError when mypy itself fails.
@@ -47,12 +49,20 @@ def type_errors(path: Path) -> list[CompileError]:
     return [_finding(json.loads(line), path) for line in lines if line.startswith("{")]
 
 
-def _finding(found: dict[str, object], path: Path) -> CompileError:
+def refuse_type_errors(path: Path, progress: Progress) -> None:
+    """Raise CompileError for what mypy finds."""
+    progress("Checking the types")
+    if error := errors_of(type_errors(path)):
+        raise error
+
+
+def _finding(found: dict[str, object], path: Path) -> Finding:
     file, line, code, hint = found["file"], found["line"], found["code"], found["hint"]
     remedy = str(
         hint or _REMEDIES.get(str(code)) or (f"see {_REFERENCE}{code}" if code else "see mypy's documentation")
     )
-    return CompileError(
+    return Finding(
+        "types",
         f"{found['message']}{f' [{code}]' if code else ''}",
         path.parent / str(file),
         line if isinstance(line, int) and line > 0 else None,

@@ -188,7 +188,8 @@ def test_check_finds_everything_at_once(project: Path) -> None:
         ("filter.py", 14),
     ]
     assert "no module 'ssl'" in findings[0]["message"]
-    assert findings[1]["message"].endswith("[override]")
+    assert [finding["rule"] for finding in findings] == ["missing-module", "callback-result", "callback-result"]
+    assert {finding["severity"] for finding in findings} == {"error"}
     assert all(finding["remedy"] for finding in findings)
     assert sorted(path.name for path in project.iterdir()) == ["filter.py"]
 
@@ -208,7 +209,7 @@ def test_check_when_mypy_itself_fails(project: Path) -> None:
     assert result.exit_code == 1
     assert "filter.py:1: error: the Python" in result.stderr
     assert "no_such_plugin" in result.stderr
-    assert "2 problems found" in result.stderr
+    assert "2 errors found" in result.stderr
 
 
 def test_check_covers_the_modules_beside_the_filter(project: Path) -> None:
@@ -217,7 +218,7 @@ def test_check_covers_the_modules_beside_the_filter(project: Path) -> None:
     result = CliRunner().invoke(app, ["check", str(project / "filter.py")])
     assert result.exit_code == 1
     assert f"{project}/helper.py:1: error: Function is missing a type annotation [no-untyped-def]" in result.stderr
-    assert "1 problem found" in result.stderr
+    assert "1 error found" in result.stderr
 
 
 # --- new ---

@@ -169,7 +169,7 @@ def test_errors_for_machines(project: Path) -> None:
         assert result.exit_code == 1
         assert result.stdout == ""
         error = json.loads(result.stderr[result.stderr.index("{") :])["error"]
-        assert error.keys() == {"message", "file", "line", "remedy", "detail"}
+        assert error.keys() == {"rule", "severity", "message", "file", "line", "remedy", "detail"}
         assert (error["file"], error["line"]) == ("filter.py", 1)
 
 
@@ -212,7 +212,7 @@ def test_process_shows_no_traceback_and_no_control_codes(project: Path) -> None:
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
         "Checking the source",
-        "filter.py:1: error: the Python 3.14.0 that runs in the proxy has no module 'ssl'",
+        "filter.py:1: error: the Python 3.14.0 that runs in the proxy has no module 'ssl' [missing-module]",
         "  remedy: leave TLS to the proxy: it belongs to the configuration of its listeners and clusters",
     ]
 
