@@ -31,7 +31,7 @@ def build(
         bool, typer.Option("--strip", help="Leave out what only people need: a smaller file, barer stack traces.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Keep all that helps people: a larger file.")] = False,
-    ignore: IgnoreOption = [],  # noqa: B006 - typer copies it, and shows no other default
+    ignore: IgnoreOption = None,
     types: Annotated[bool, typer.Option("--types", help="Run mypy in strict mode, too, as check does.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -60,7 +60,7 @@ def build(
         if types:
             refuse_type_errors(path, progress)
         data = build_module(
-            path, engine=engine, debug_info=debug_info, ignored=ignore, warn=warnings.append, progress=progress
+            path, engine=engine, debug_info=debug_info, ignored=ignore or (), warn=warnings.append, progress=progress
         )
         progress("Saving it")
         inspection = inspect_module(data, target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def check(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The filter's Python file.", show_default=False)],
-    ignore: IgnoreOption = [],  # noqa: B006 - typer copies it, and shows no other default
+    ignore: IgnoreOption = None,
     types: Annotated[bool, typer.Option(help="Run mypy in strict mode.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Fail for warnings, too.")] = False,
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
@@ -44,7 +44,7 @@ def check(
     from pywasm_compiler.findings import ordered
 
     with steps() as progress:
-        findings = ordered(_findings(path, ignore, progress, types=types))
+        findings = ordered(_findings(path, ignore or (), progress, types=types))
     failed = any(finding.is_error or strict for finding in findings)
     if json or format is Format.JSON:
         print_json({"ok": not failed, "findings": [finding.to_json() for finding in findings]})
@@ -87,7 +87,7 @@ def _escaped(text: str, more: str = "") -> str:
     return text
 
 
-def _findings(path: Path, ignored: list[str], progress: Steps, *, types: bool) -> Iterator[Finding]:
+def _findings(path: Path, ignored: Collection[str], progress: Steps, *, types: bool) -> Iterator[Finding]:
     from pywasm_compiler.findings import Finding
 
     from pywasm_filter.checks.checker import check_rules, check_source

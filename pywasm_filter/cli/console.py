@@ -49,7 +49,7 @@ FormatOption = Annotated[
     typer.Option("--format", help="For people, for programs, or as annotations of GitHub.", callback=_remember_format),
 ]
 IgnoreOption = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option("--ignore", metavar="RULE", help="Do not apply a rule. May be repeated.", show_default=False),
 ]
 
