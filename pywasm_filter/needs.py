@@ -161,6 +161,31 @@ def owners(name: str, led_to: str) -> frozenset[str]:
     return frozenset() if "" in found else frozenset(found)
 
 
+def classes_with(name: str) -> frozenset[str]:
+    """The classes of the SDK that have a method of a name; "" stands for what is in no class."""
+    by_name, _ = _definitions()
+    return frozenset(entry.owner for entry in by_name.get(name, ()))
+
+
+def attributes_holding(cls: str) -> frozenset[str]:
+    """The attributes to which the SDK's classes assign a new object of a class."""
+    return frozenset(attribute for attribute, made in _assigned_objects() if made == cls)
+
+
+@cache
+def _assigned_objects() -> frozenset[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for module in _sdk_modules():
+        for node in ast.walk(module):
+            match node:
+                case (
+                    ast.Assign(targets=[ast.Attribute(attr=attr)], value=ast.Call(func=ast.Name(id=made)))
+                    | ast.AnnAssign(target=ast.Attribute(attr=attr), value=ast.Call(func=ast.Name(id=made)))
+                ):
+                    found.add((attr, made))
+    return frozenset(found)
+
+
 def _causes(callback: str) -> frozenset[str]:
     """What may be in the author's source, or be reached from it, for a module to have a callback; see `_exports`."""
     named = {method_of(callback), _FIRST_OF_STREAM.get(callback, ""), _HELD.get(callback, "")}
@@ -211,15 +236,20 @@ def _reached(names: Set[str], closed: Set[str]) -> set[str]:
 @cache
 def _definitions() -> tuple[Mapping[str, list[_Definition]], Mapping[str, list[_Definition]]]:
     """All of the SDK by name, and its methods by the name of their class."""
-    assert pywasm_filter.__file__ is not None
     by_name: dict[str, list[_Definition]] = {}
     by_class: dict[str, list[_Definition]] = {}
-    for file in sorted((Path(pywasm_filter.__file__).parent / "sdk").glob("*.py")):
-        for entry in _module_definitions(ast.parse(file.read_bytes())):
+    for module in _sdk_modules():
+        for entry in _module_definitions(module):
             by_name.setdefault(entry.name, []).append(entry)
             if entry.owner:
                 by_class.setdefault(entry.owner, []).append(entry)
     return by_name, by_class
+
+
+def _sdk_modules() -> Iterator[ast.Module]:
+    assert pywasm_filter.__file__ is not None
+    for file in sorted((Path(pywasm_filter.__file__).parent / "sdk").glob("*.py")):
+        yield ast.parse(file.read_bytes())
 
 
 def _module_definitions(module: ast.Module) -> Iterator[_Definition]:

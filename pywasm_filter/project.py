@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from proxy_wasm_abi import Host, find_host
@@ -26,7 +27,7 @@ class Target:
     """The hosts that a module is made for, and what its author does without where one of them lacks it.
 
     `hosts` are names of docs/reference/hosts.md. `allow_missing` are hostcalls, callbacks, foreign functions and
-    statuses of callbacks, as messages about hosts name them.
+    statuses of callbacks, as messages about hosts name them, or patterns such as `proxy_grpc_*`.
     """
 
     hosts: tuple[str, ...] = ()
@@ -37,13 +38,21 @@ class Target:
         """What the hosts lack and answer otherwise."""
         return tuple(map(find_host, self.hosts))
 
+    def allows(self, name: str) -> bool:
+        """Whether a function, or whatever else has a name, may be missing."""
+        return any(fnmatchcase(name, pattern) for pattern in self.allow_missing)
+
     def module_needs(self, needed: Needs) -> Needs:
         """What the module has of what its filter needs.
 
         It does without the hostcalls that are allowed to be missing, if a host would not survive them. What a host
         answers by itself is left to it: another may do more.
         """
-        left_out = {name for name in self.allow_missing if any(_is_fatal(host, name) for host in self.profiles)}
+        left_out = {
+            name
+            for name in needed.hostcalls
+            if self.allows(name) and any(_is_fatal(host, name) for host in self.profiles)
+        }
         return replace(
             needed,
             hostcalls=tuple(name for name in needed.hostcalls if name not in left_out),

@@ -12,7 +12,7 @@ from proxy_wasm_abi.hosts import ABORTS, MISSING, TRAPS, base_hosts
 from pywasm_compiler.wasm.model import ExternKind, FuncType, Import, Module
 
 _CPP_FAMILY = "proxy-wasm-cpp-host"
-_MEBIBYTE = 1 << 20
+MEBIBYTE = 1 << 20
 _PAGES_PER_MEBIBYTE = 16
 # proxy-wasm-cpp-host serves these to modules of the ABI 0.1.0; later versions of the ABI no longer have them.
 _OF_0_1_0 = ("proxy_get_configuration", "proxy_continue_request", "proxy_continue_response", "proxy_clear_route_cache")
@@ -54,7 +54,7 @@ def judge_for(host: Host, module: Module, abi_version: str, size: int) -> HostVe
     reasons = (
         *_general_reasons(module, abi),
         *_host_reasons(module, abi, host, abi_version),
-        *_size_reasons(module, host, size),
+        *(reason for _, reason in limits_exceeded(module, host, size)),
     )
     never_called = [callback.name for callback in abi.callbacks if callback.name in host.never_called]
     facts = {entry.name: host.answer(entry.name) for entry in module.imported(ExternKind.FUNC)}
@@ -106,13 +106,20 @@ def _host_reasons(module: Module, abi: Abi, host: Host, abi_version: str) -> Ite
             yield f"it does not export {name}, which the host requires"
 
 
-def _size_reasons(module: Module, host: Host, size: int) -> Iterator[str]:
+def limits_exceeded(module: Module, host: Host, size: int) -> Iterator[tuple[str, str]]:
+    """The rules of a host that a module of `size` bytes is too large for, each with a sentence about the module."""
     module_limit, memory_limit = host.rules.module_mebibytes, host.rules.memory_mebibytes
-    if module_limit is not None and size > module_limit * _MEBIBYTE:
-        yield f"it has {size / _MEBIBYTE:.1f} MiB; the host takes modules of {module_limit} MiB"
+    if module_limit is not None and size > module_limit * MEBIBYTE:
+        yield (
+            "module_mebibytes",
+            f"it has {size / MEBIBYTE:.1f} MiB; the host takes modules of {module_limit} MiB",
+        )
     pages = max((memory.limits.minimum for memory in module.memories), default=0)
     if memory_limit is not None and pages > memory_limit * _PAGES_PER_MEBIBYTE:
-        yield f"it needs {pages / _PAGES_PER_MEBIBYTE:.1f} MiB of memory; the host gives a VM {memory_limit} MiB"
+        yield (
+            "memory_mebibytes",
+            f"it needs {pages / _PAGES_PER_MEBIBYTE:.1f} MiB of memory; the host gives a VM {memory_limit} MiB",
+        )
 
 
 def _offers(abi: Abi, host: Host, entry: Import, abi_version: str) -> bool:

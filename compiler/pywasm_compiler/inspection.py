@@ -134,10 +134,19 @@ def read_abi_version(path: Path) -> str:
 
 def verdict_of(host: Host, path: Path, configuration_size: int = 0) -> HostVerdict:
     """Whether one host can load a file, with a configuration of so many bytes. Raises CompileError."""
-    data = read_wasm(path)
-    _check_preamble(data, path)
-    module = _read(data, path)
+    return verdict_on(host, read_wasm(path), path, configuration_size)
+
+
+def verdict_on(host: Host, data: bytes, path: Path | None, configuration_size: int = 0) -> HostVerdict:
+    """Whether one host can load a module with these bytes; `path` is for messages alone. Raises CompileError."""
+    module = read_module_of(data, path)
     return judge_for(host, module, _abi_version(module, load(), path), len(data) + configuration_size)
+
+
+def read_module_of(data: bytes, path: Path | None) -> Module:
+    """The module that bytes hold; `path` is for messages alone. Raises CompileError."""
+    _check_preamble(data, path)
+    return _read(data, path)
 
 
 def inspect_module(

@@ -7,18 +7,15 @@ from pathlib import Path
 
 from proxy_wasm_abi import Host, find_host
 from proxy_wasm_abi.hosts import MISSING
+from pywasm_compiler.hosts import MEBIBYTE
 from pywasm_compiler.inspection import verdict_of
 from pywasm_compiler.source import read_source_tree
 
+from pywasm_filter.host_findings import ABI_VERSION, EXPORTED
 from pywasm_filter.needed_by import uses_of
 from pywasm_filter.testing.errors import HostRefusesFilter
 from pywasm_filter.testing.guests.inprocess import filter_needs
 from pywasm_filter.testing.settings import PluginSettings
-
-_MEBIBYTE = 1 << 20
-_ABI_VERSION = "0.2.1"
-# What the built module exports beside its callbacks.
-_EXPORTED = ("_initialize", "malloc", "proxy_on_memory_allocate")
 
 
 def check_filter(filter_path: Path, settings: PluginSettings) -> None:
@@ -43,15 +40,15 @@ def check_module(module: Path, filter_path: Path, settings: PluginSettings) -> N
 
 
 def _reasons(host: Host, filter_path: Path, settings: PluginSettings) -> Iterator[str]:
-    if _ABI_VERSION not in host.abi_versions:
-        yield f"it is made for the ABI {_ABI_VERSION}; the host loads {' and '.join(host.abi_versions)}"
+    if ABI_VERSION not in host.abi_versions:
+        yield f"it is made for the ABI {ABI_VERSION}; the host loads {' and '.join(host.abi_versions)}"
     yield from _missing_hostcalls(host, filter_path)
-    exported = {*filter_needs(filter_path).callbacks, *_EXPORTED}
+    exported = {*filter_needs(filter_path).callbacks, *EXPORTED}
     for name in host.required_exports:
         if name not in exported:
             yield f"it does not export {name}, which the host requires"
     limit = host.rules.module_mebibytes
-    if limit is not None and len(settings.configuration) > limit * _MEBIBYTE:
+    if limit is not None and len(settings.configuration) > limit * MEBIBYTE:
         yield f"its configuration has {len(settings.configuration):,} bytes; with the module, {limit} MiB is the limit"
 
 

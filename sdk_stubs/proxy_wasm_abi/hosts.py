@@ -90,6 +90,10 @@ class Rules:
     writable_response_body_in: tuple[str, ...] | None = None
     writable_response_headers_in: tuple[str, ...] | None = None
 
+    def has_attribute(self, path: str) -> bool:
+        """Whether the host has an attribute, by its path with dots, or any within it."""
+        return self.attributes is None or is_among(path, self.attributes)
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -141,6 +145,11 @@ class Host:
     def _line(self) -> tuple[Host, ...]:
         """The hosts whose facts hold, the eldest first."""
         return (self,) if self.like is None else (*self.like._line, self)
+
+
+def is_among(path: str, known: Iterable[str]) -> bool:
+    """Whether an attribute's path is one of those that are known, or within one that ends in `.*`, or that one."""
+    return any(path == name or (name.endswith(".*") and f"{path}.".startswith(name[:-1])) for name in known)
 
 
 _KINDS: Mapping[object, type] = {"bool": bool, "bool | None": bool, "int | None": int, "str | None": str}

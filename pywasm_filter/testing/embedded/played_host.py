@@ -109,14 +109,16 @@ class PlayedHost:
 
     def _get_property(self, path: bytes) -> tuple[int, bytes]:
         dotted = _dotted(path)
-        if self._rules.attributes is not None and not _is_among(dotted, self._rules.attributes):
+        if not self._rules.has_attribute(dotted):
             return (Status.OK if self._rules.absent_attribute_is_empty else Status.NOT_FOUND), b""
         status, value = self._host.proxy_get_property(path)
         return status, _as_text(dotted, value) if self._rules.attributes_are_text else value
 
     def _set_property(self, path: bytes, value: bytes) -> int:
+        from proxy_wasm_abi.hosts import is_among
+
         settable = self._rules.attributes_to_set
-        if settable is not None and not _is_among(_dotted(path), settable):
+        if settable is not None and not is_among(_dotted(path), settable):
             return Status.NOT_FOUND
         return self._host.proxy_set_property(path, value)
 
@@ -215,11 +217,6 @@ def failure(hostcall: Hostcall, status: int) -> Answer:
 
 def _dotted(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape").replace("\0", ".")
-
-
-def _is_among(path: str, known: tuple[str, ...]) -> bool:
-    """Whether a path is one of those that are known, or within one that ends in `.*`."""
-    return any(path == name or (name.endswith(".*") and path.startswith(name[:-1])) for name in known)
 
 
 def _as_text(path: str, value: bytes) -> bytes:
