@@ -28,6 +28,7 @@ from pywasm_compiler.source import SourceTree, read_source_tree
 
 import pywasm_filter
 from pywasm_filter.checks.checker import check_source, refuse_errors
+from pywasm_filter.host_findings import host_findings
 from pywasm_filter.ingredients import ingredients
 from pywasm_filter.needs import needs
 from pywasm_filter.project import Target, target_of
@@ -70,6 +71,7 @@ def build(
     debug_info: DebugInfo = DebugInfo.DEFAULT,
     recorded: Recorded = Recorded.NOTHING,
     target: Target | None = None,
+    judge_hosts: bool = True,
     ignored: Collection[str] = (),
     warn: Callable[[Finding], None] = _unheard,
     progress: Progress = _silent,
@@ -77,20 +79,23 @@ def build(
     """Build a filter and return the module's bytes.
 
     `progress` is told each step as it begins, `warn` what may not work. Rules in `ignored` (docs/reference/rules.md)
-    are not applied. Without a `target` it is that of the filter's project. Raises CompileError for a mistake in the
-    filter, and for an engine that does not exist.
+    are not applied. Without a `target` it is that of the filter's project; with `judge_hosts` the filter must be one
+    for its hosts, as far as the source tells. Raises CompileError for a mistake in the filter, and for an engine that
+    does not exist.
     """
     compiler = engines.engine(engine)
     progress("Checking the source")
     checked = check_source(source, ignored)
-    refuse_errors(checked, warn)
+    refuse_errors(checked.findings, warn)
     tree = checked.tree
+    chosen = target or target_of(source)
+    if judge_hosts and "host" not in ignored:
+        refuse_errors(host_findings(tree, chosen), warn)
     progress("Importing the filter in a fresh interpreter")
     probe(source)
     with tempfile.TemporaryDirectory(prefix="pywasm-filter-") as scratch:
         staged = Path(scratch)
         stage_sdk(staged)
-        chosen = target or target_of(source)
         needed = chosen.module_needs(needs((*tree.modules, *tree.installed)))
         program = Program(
             filter_module=tree.filter.stem,
@@ -271,7 +276,13 @@ def cached_build(
     return entries.get(
         f"{tree.filter.stem}-{key}",
         lambda: build(
-            source, engine=engine, debug_info=debug_info, recorded=recorded, target=target, progress=progress
+            source,
+            engine=engine,
+            debug_info=debug_info,
+            recorded=recorded,
+            target=target,
+            judge_hosts=False,
+            progress=progress,
         ),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cache, cached_property
@@ -29,9 +29,6 @@ from pywasm_filter.sdk.abi import (
     FilterTrailersStatus,
 )
 
-RULE = "host"
-"""What these findings are named by."""
-
 ABI_VERSION = "0.2.1"
 EXPORTED = ("_initialize", "malloc", "proxy_on_memory_allocate")
 """What a built module exports beside its callbacks."""
@@ -49,15 +46,15 @@ _FOREIGN = "call_foreign_function"
 _PROPERTIES = "properties"
 
 
-def host_findings(tree: SourceTree, target: Target, shown: Callable[[Path], Path] = lambda file: file) -> list[Finding]:
+def host_findings(tree: SourceTree, target: Target) -> list[Finding]:
     """What the hosts of a target lack that a filter needs, but for what its author allows to be missing.
 
     Errors are for what does not load, ends the VM, fails or never happens there; warnings for what has no effect, and
-    for attributes that are never there. `shown` tells how the user would write a file's path.
+    for attributes that are never there.
     """
     if all(host.is_plain_envoy for host in target.profiles):
         return []
-    judged = _Filter(tree, shown)
+    judged = _Filter(tree)
     return [finding for host in target.profiles for finding in _Judge(host, judged, target).findings()]
 
 
@@ -73,9 +70,10 @@ class _Place:
 class _Filter:
     """A filter's source, as far as hosts differ in it."""
 
-    def __init__(self, tree: SourceTree, shown: Callable[[Path], Path]) -> None:
-        self.file = shown(tree.filter)
-        self._own = tuple(map(shown, tree.modules))
+    def __init__(self, tree: SourceTree) -> None:
+        shown = {source.shown.resolve(): source.shown for source in tree.sources}
+        self.file = shown.get(tree.filter, tree.filter)
+        self._own = tuple(shown.get(module, module) for module in tree.modules)
         self.modules = (*self._own, *tree.installed)
 
     @cached_property
@@ -282,7 +280,7 @@ class _Judge:
     ) -> Finding:
         detail = "\n".join([*evidence, f"known from {source} ({self._host.origin})"])
         file, line = (self._filter.file, None) if place is None else (place.file, place.line)
-        return Finding(RULE, message, file, line, remedy, detail=detail)
+        return Finding(rule="host", message=message, file=file, line=line, remedy=remedy, detail=detail)
 
 
 def _reaction(name: str, fact: HostcallFact) -> str:

@@ -11,7 +11,6 @@ from pywasm_compiler.findings import Finding
 from pywasm_compiler.hosts import MEBIBYTE, limits_exceeded
 from pywasm_compiler.inspection import Inspection, read_module_of, verdict_on
 
-from pywasm_filter.host_findings import RULE
 from pywasm_filter.project import Target
 
 _SHOWN = 4
@@ -30,15 +29,16 @@ def _of_host(host: Host, data: bytes, path: Path, inspection: Inspection) -> Ite
         facts = {fact.name: fact.source for fact in host.rule_facts}
         detail = [*_largest(inspection.bytes), f"known from {facts[rule]} ({host.origin})"]
         yield Finding(
-            RULE,
-            f"{host.name} does not load it: {reason}",
-            path,
+            rule="host",
+            message=f"{host.name} does not load it: {reason}",
+            file=path,
             remedy=_remedy(host, inspection.bytes),
             detail="\n".join(detail),
         )
     for reason in verdict_on(host, data, path).reasons:
         if reason not in exceeded.values():
-            yield Finding(RULE, f"{host.name} does not load it: {reason}", path, remedy="build it for another host")
+            message = f"{host.name} does not load it: {reason}"
+            yield Finding(rule="host", message=message, file=path, remedy="build it for another host")
 
 
 def _remedy(host: Host, share: Share) -> str:

@@ -44,12 +44,12 @@ def check_rules(names: Collection[str]) -> None:
             raise CompileError(f"there is no rule {name!r}", remedy=f"choose among: {', '.join(rules())}")
 
 
-def refuse_errors(checked: Checked, warn: Callable[[Finding], None]) -> None:
+def refuse_errors(findings: Collection[Finding], warn: Callable[[Finding], None]) -> None:
     """Tell `warn` the warnings. Raises CompileError with all errors, if there are any."""
-    for finding in checked.findings:
+    for finding in findings:
         if not finding.is_error:
             warn(finding)
-    if error := errors_of(checked.findings):
+    if error := errors_of(findings):
         raise error
 
 

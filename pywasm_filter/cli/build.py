@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pywasm_filter.cli.console import IgnoreOption, JsonOption, console, print_finding, print_json, size, steps
+from pywasm_filter.cli.console import (
+    AllowMissingOption,
+    HostOption,
+    IgnoreOption,
+    JsonOption,
+    console,
+    made_for,
+    print_finding,
+    print_json,
+    size,
+    steps,
+)
 
 if TYPE_CHECKING:
     from pywasm_compiler.findings import Finding
@@ -31,6 +42,8 @@ def build(
         bool, typer.Option("--strip", help="Leave out what only people need: a smaller file, barer stack traces.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Keep all that helps people: a larger file.")] = False,
+    host: HostOption = None,
+    allow_missing: AllowMissingOption = None,
     ignore: IgnoreOption = None,
     types: Annotated[bool, typer.Option("--types", help="Run mypy in strict mode, too, as check does.")] = False,
     json: JsonOption = False,
@@ -40,18 +53,21 @@ def build(
     The source is checked and imported before it is compiled, so that a mistake shows at once; what may not work is a
     warning. Nothing is written unless all of it succeeds.
 
-    **Example**: `pywasm-filter build filter.py -o my_filter.wasm`
+    **Example**: `pywasm-filter build filter.py -o my_filter.wasm --host envoy`
     """
     from pywasm_compiler.engine import DebugInfo
     from pywasm_compiler.inspection import inspect_module
 
     from pywasm_filter.build import build as build_module
     from pywasm_filter.build import check_output, write_module
+    from pywasm_filter.checks.checker import refuse_errors
     from pywasm_filter.cli.typecheck import refuse_type_errors
+    from pywasm_filter.host_limits import limit_findings
 
     if strip and debug:
         raise typer.BadParameter("--strip and --debug exclude each other")
     debug_info = DebugInfo.NONE if strip else DebugInfo.FULL if debug else DebugInfo.DEFAULT
+    hosts = made_for(path, host, allow_missing)
     target = Path(f"{path.stem}.wasm") if output is None else output
     warnings: list[Finding] = []
     began = time.monotonic()
@@ -60,10 +76,17 @@ def build(
         if types:
             refuse_type_errors(path, progress)
         data = build_module(
-            path, engine=engine, debug_info=debug_info, ignored=ignore or (), warn=warnings.append, progress=progress
+            path,
+            engine=engine,
+            debug_info=debug_info,
+            target=hosts,
+            ignored=ignore or (),
+            warn=warnings.append,
+            progress=progress,
         )
         progress("Saving it")
         inspection = inspect_module(data, target)
+        refuse_errors(limit_findings(data, target, inspection, hosts), warnings.append)
         write_module(data, target)
     seconds = time.monotonic() - began
     for warning in warnings:

@@ -10,12 +10,15 @@ import typer
 from pywasm_compiler.errors import CompileError
 
 from pywasm_filter.cli.console import (
+    AllowMissingOption,
     Format,
     FormatOption,
+    HostOption,
     IgnoreOption,
     JsonOption,
     Steps,
     console,
+    made_for,
     print_finding,
     print_json,
     steps,
@@ -24,9 +27,13 @@ from pywasm_filter.cli.console import (
 if TYPE_CHECKING:
     from pywasm_compiler.findings import Finding
 
+    from pywasm_filter.project import Target
+
 
 def check(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The filter's Python file.", show_default=False)],
+    host: HostOption = None,
+    allow_missing: AllowMissingOption = None,
     ignore: IgnoreOption = None,
     types: Annotated[bool, typer.Option(help="Run mypy in strict mode.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Fail for warnings, too.")] = False,
@@ -37,14 +44,15 @@ def check(
 
     What cannot work in a proxy, callbacks that are never called or cannot be, a module that does not import or does not
     say which context to use, and all that mypy finds in strict mode: each with its line and a remedy. Rules have names;
-    `# pywasm: ignore[name]` in the line silences one.
+    `# pywasm: ignore[name]` in the line silences one. With a host: what that proxy lacks.
 
-    **Example**: `pywasm-filter check filter.py`
+    **Example**: `pywasm-filter check filter.py --host ngx_wasm_module`
     """
     from pywasm_compiler.findings import ordered
 
     with steps() as progress:
-        findings = ordered(_findings(path, ignore or (), progress, types=types))
+        target = made_for(path, host, allow_missing)
+        findings = ordered(_findings(path, target, ignore or (), progress, types=types))
     failed = any(finding.is_error or strict for finding in findings)
     if json or format is Format.JSON:
         print_json({"ok": not failed, "findings": [finding.to_json() for finding in findings]})
@@ -87,18 +95,22 @@ def _escaped(text: str, more: str = "") -> str:
     return text
 
 
-def _findings(path: Path, ignored: Collection[str], progress: Steps, *, types: bool) -> Iterator[Finding]:
+def _findings(
+    path: Path, target: Target, ignored: Collection[str], progress: Steps, *, types: bool
+) -> Iterator[Finding]:
     from pywasm_compiler.findings import Finding
 
     from pywasm_filter.checks.checker import check_rules, check_source
+    from pywasm_filter.host_findings import host_findings
 
     check_rules(ignored)
     progress("Checking the source")
     try:
-        found = list(check_source(path, ignored).findings)
+        checked = check_source(path, ignored)
     except CompileError as error:
         yield Finding.of(error)
         return  # there is nothing to import, and nothing for mypy to read
+    found = [*checked.findings, *(found for found in host_findings(checked.tree, target) if found.rule not in ignored)]
     yield from found
     told = {(finding.file, finding.line) for finding in found if finding.is_error}
     for finding in _found_by_running(path, progress, types=types):

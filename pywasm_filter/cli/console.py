@@ -15,8 +15,12 @@ from pywasm_compiler.errors import CompileError
 from pywasm_compiler.findings import Finding
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
     from rich.status import Status
+
+    from pywasm_filter.project import Target
 
 _JSON = "pywasm_filter.json"
 
@@ -52,6 +56,48 @@ IgnoreOption = Annotated[
     list[str] | None,
     typer.Option("--ignore", metavar="RULE", help="Do not apply a rule. May be repeated.", show_default=False),
 ]
+
+
+def _check_host(names: list[str] | None) -> list[str] | None:
+    from pywasm_filter.project import check_host
+
+    for name in names or ():
+        try:
+            check_host(name)
+        except CompileError as error:
+            raise typer.BadParameter(f"{error.message}: {error.remedy}") from None
+    return names
+
+
+HostOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host",
+        metavar="HOST",
+        help="Refuse what this proxy lacks, such as ngx_wasm_module. May be repeated; by default: the project's.",
+        callback=_check_host,
+        show_default=False,
+    ),
+]
+AllowMissingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-missing",
+        metavar="NAME",
+        help="A hostcall, callback, … that hosts may lack: Unimplemented is raised there. May be repeated.",
+        show_default=False,
+    ),
+]
+
+
+def made_for(path: Path, hosts: list[str] | None, allow_missing: list[str] | None) -> Target:
+    """The hosts that a filter is for, by its project and by options."""
+    from pywasm_filter.project import target_of
+
+    target = target_of(path, hosts or (), allow_missing or ())
+    if allow_missing and not target.hosts:
+        raise typer.BadParameter("--allow-missing needs --host, or hosts in the project's [tool.pywasm-filter]")
+    return target
 
 
 def console(*, stderr: bool = False) -> Console:
