@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pywasm_compiler.breakdown import Share
@@ -130,7 +130,8 @@ def _children(share: Share, whole: Rectangle, total: int, path: str, hue: int | 
     for index, (child, place) in enumerate(zip(share.children, places, strict=True)):
         own_hue = _HUES[index % len(_HUES)] if hue is None else hue
         name = f"{path}{child.name}"
-        yield from _one(child, place, total, name, own_hue, depth)
+        label = child.name.removeprefix(f"{share.name}.")
+        yield from _one(replace(child, name=label), place, total, name, own_hue, depth)
         inner = place.inner()
         if child.children and inner.width > 2 * _GAP and inner.height > 2 * _GAP:
             coloured = own_hue if depth >= _COLOURED else None

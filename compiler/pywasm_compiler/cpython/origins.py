@@ -36,15 +36,15 @@ _PARTS: Final[Mapping[str, str]] = {
     "_PyInstructionSequence_NewLabel": _COMPILER,
     "_PySymtable_Build": _COMPILER,
     "_PySys_GetRequiredAttr": CORE,
-    "pysqlite_close_all_blobs": "C module _sqlite3",
-    "_PyDateTime_InitTypes": "C module _datetime",
-    "PyNumber_AsOff_t": "C module _io",
+    "pysqlite_close_all_blobs": "_sqlite3 (C module)",
+    "_PyDateTime_InitTypes": "_datetime (C module)",
+    "PyNumber_AsOff_t": "_io (C module)",
     "_Py_Get_Getpath_CodeObject": CORE,
-    "_Py_LibHacl_Hacl_HMAC_compute_md5": "C modules for hashes",
-    "mpd_dflt_traphandler": "C module _decimal",
-    "parserCreate": "C module pyexpat",
-    "adler32_z": "C module zlib",
-    "sqlite3_log": "C module _sqlite3",
+    "_Py_LibHacl_Hacl_HMAC_compute_md5": "hashes (C modules)",
+    "mpd_dflt_traphandler": "_decimal (C module)",
+    "parserCreate": "pyexpat (C module)",
+    "adler32_z": "zlib (C module)",
+    "sqlite3_log": "_sqlite3 (C module)",
 }
 """First function -> part, where that is not the first function of a C module."""
 
@@ -74,5 +74,5 @@ def parts_of(library: Library) -> Sequence[str]:
 def _begun_by(name: str) -> str | None:
     """The part that begins with a function of that name."""
     if name.startswith(_MODULE) and name.removeprefix(_MODULE) not in _WITHIN_CORE:
-        return f"C module {name.removeprefix(_MODULE)}"
+        return f"{name.removeprefix(_MODULE)} (C module)"
     return _PARTS.get(name)
