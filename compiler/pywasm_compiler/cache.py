@@ -17,6 +17,7 @@ from pywasm_compiler.errors import CompileError
 if sys.platform != "win32":
     import fcntl
 
+_DIGEST_SIZE = 32
 _LONGEST_WRITE = 3600.0  # seconds; files that are being written begin with a dot
 
 
@@ -97,8 +98,8 @@ class CacheEntries:
         except OSError:
             remove(scratch)
             raise
-        self._keep_newest(f"*{self._suffix}")
-        self._keep_newest("*.lock")
+        keep_newest(self._directory, f"*{self._suffix}", self._count)
+        keep_newest(self._directory, "*.lock", self._count)
         return path
 
     @contextlib.contextmanager
@@ -119,12 +120,44 @@ class CacheEntries:
     def _path(self, key: str, checksum: str) -> Path:
         return self._directory / f"{key}-{checksum[:32]}{self._suffix}"
 
-    def _keep_newest(self, pattern: str) -> None:
-        """Remove the files that were not used for longest, and what killed processes have left half-written."""
-        files = sorted(self._directory.glob(pattern), key=_last_use, reverse=True)
-        remains = [file for file in self._directory.glob(".*") if _last_use(file) < time.time() - _LONGEST_WRITE]
-        for file in (*files[self._count :], *remains):
-            remove(file)
+
+class SmallEntries:
+    """Many small files of one directory of the cache by key: each is as it was written, or not there.
+
+    The key is the file's name. A file begins with a checksum of the rest. One that is damaged is made again, and so is
+    one that cannot be kept.
+    """
+
+    def __init__(self, directory: Path, count: int) -> None:
+        """About `count` files that were used last are kept."""
+        self._directory = directory
+        self._count = count
+        self._tidied = False
+
+    def get(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """The content of a key, made if it is not there. Raises what `make` raises."""
+        path = self._directory / key
+        with contextlib.suppress(OSError):
+            stored = path.read_bytes()
+            content = stored[_DIGEST_SIZE:]
+            if stored[:_DIGEST_SIZE] == _digest_of(key, content):
+                os.utime(path)
+                return content
+        content = make()
+        scratch = self._directory / f".{key}.{secrets.token_hex(4)}"
+        try:
+            scratch.write_bytes(_digest_of(key, content) + content)
+            scratch.replace(path)
+        except OSError:
+            remove(scratch)
+        self._tidy()
+        return content
+
+    def _tidy(self) -> None:
+        """Remove what is too much, once in a run that adds to it."""
+        if not self._tidied:
+            self._tidied = True
+            keep_newest(self._directory, "*", self._count)
 
 
 def _unwritable(directory: Path, error: OSError) -> CompileError:
@@ -136,10 +169,26 @@ def _unwritable(directory: Path, error: OSError) -> CompileError:
     )
 
 
+def keep_newest(directory: Path, pattern: str, count: int) -> None:
+    """Remove the files that were not used for longest, and what killed processes have left half-written."""
+    files = sorted(
+        (file for file in directory.glob(pattern) if not file.name.startswith(".")), key=_last_use, reverse=True
+    )
+    remains = [file for file in directory.glob(".*") if _last_use(file) < time.time() - _LONGEST_WRITE]
+    for file in (*files[count:], *remains):
+        remove(file)
+
+
 def remove(path: Path) -> None:
     """Remove a file. One that cannot be removed stays."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
+
+
+def _digest_of(key: str, content: bytes) -> bytes:
+    checksum = _checksum_of(key)
+    checksum.update(content)
+    return checksum.digest()
 
 
 def _checksum_of(key: str) -> hashlib._Hash:

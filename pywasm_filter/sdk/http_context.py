@@ -18,6 +18,7 @@ from pywasm_filter.sdk.contexts import Context, RootContext
 from pywasm_filter.sdk.exceptions import host_error
 from pywasm_filter.sdk.headers import HeaderPairs, encode_headers
 from pywasm_filter.sdk.messages import Request, Response
+from pywasm_filter.sdk.quoted import ignore_quoted_argument
 from pywasm_filter.sdk.streams import close_stream, continue_stream
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 else:
     from typing import TypeVar
 
-    RootT = TypeVar("RootT", bound="RootContext")
+    RootT = TypeVar("RootT", bound=RootContext)
 
 _NO_GRPC_STATUS = 0xFFFF_FFFF
 _LOWEST_STATUS, _HIGHEST_STATUS = 200, 999
@@ -225,3 +226,6 @@ def _status_of_trailers(result: Action | FilterDataStatus) -> Action | FilterTra
     if isinstance(result, FilterDataStatus):
         return FilterTrailersStatus(min(int(result), int(FilterTrailersStatus.STOP_ITERATION)))
     return result
+
+
+ignore_quoted_argument(HttpContext)

@@ -9,6 +9,7 @@ from pywasm_filter.sdk.abi import Action, BufferType, FilterStatus, PeerType, St
 from pywasm_filter.sdk.body import Body
 from pywasm_filter.sdk.contexts import Context, RootContext
 from pywasm_filter.sdk.http_context import RootT
+from pywasm_filter.sdk.quoted import ignore_quoted_argument
 from pywasm_filter.sdk.streams import close_stream, continue_stream
 
 if TYPE_CHECKING:
@@ -107,3 +108,6 @@ class StreamContext(Context, Generic[RootT]):
     def _let_pass(self) -> None:
         if self._downstream_paused:
             self.continue_downstream()
+
+
+ignore_quoted_argument(StreamContext)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import collections
+import copy
 import csv
 import dataclasses
 import datetime
@@ -14,16 +16,23 @@ import functools
 import hashlib
 import hmac
 import html
+import inspect
 import io
 import itertools
 import json
+import pickle
+import pprint
 import re
+import shlex
 import statistics
 import string
 import textwrap
+import traceback
 import typing
 import urllib.parse
 import uuid
+import warnings
+import weakref
 import zlib
 import zoneinfo
 from xml.etree import ElementTree
@@ -108,6 +117,64 @@ def results() -> dict[str, object]:
     }
 
 
+def rarely_used() -> dict[str, object]:
+    """What brings in other modules when it is called; it is called in the proxy alone."""
+    try:
+        _ = [Point(**json.loads('{"x": 1, "z": 2}')), None]
+    except TypeError as error:
+        raised = traceback.format_exception(error)
+    pattern = re.compile(r"(?P<a>.)")
+    return {
+        "codecs": [
+            "caf\u00e9 \u20ac".encode("cp1252").hex(),
+            b"\x93\xfa\x96{".decode("shift_jis"),
+            b"\xc4\xe3\xba\xc3".decode("gb18030"),
+            "b\u00fccher".encode("idna").decode(),
+            codecs.encode("hello", "rot_13"),
+            codecs.decode("68656c6c6f", "hex").decode(),
+            "\u00fc".encode("utf-16").hex(),
+        ],
+        "unknown": _unknown_codec(),
+        "copy": copy.deepcopy({"a": [Point(1)]})["a"][0] == Point(1),
+        "dataclasses": [field.name for field in dataclasses.fields(Point)],
+        "hashlib": hashlib.new("sha3_512", b"x").hexdigest()[:16],
+        "inspect": str(inspect.signature(fibonacci.__wrapped__)),
+        "locale": moment_of("Thursday 29 February 2024"),
+        "pickle": pickle.loads(pickle.dumps((Colour.RED, Point(3), Pair("l", 1))))
+        == (Colour.RED, Point(3), Pair("l", 1)),
+        "pprint": pprint.pformat({"a": list(range(30))}, width=40),
+        "re": [repr(pattern), re.escape("a.b")],
+        "shlex": shlex.split("a 'b c' d"),
+        "string": string.Formatter().format("{0!r:>5}", 1),
+        "textwrap": textwrap.dedent("  a\n   b"),
+        "traceback": raised[-1],
+        "carets": "^" in "".join(raised),
+        "urllib.parse": urllib.parse.urlsplit("http://[::1]:80/").hostname,
+        "warnings": _warned(),
+        "weakref": weakref.WeakValueDictionary().copy() == {},
+    }
+
+
+def moment_of(text: str) -> str:
+    """A date as people write it."""
+    return datetime.datetime.strptime(text, "%A %d %B %Y").replace(tzinfo=UTC).isoformat()
+
+
+def _unknown_codec() -> str:
+    try:
+        "x".encode("nothing")
+    except LookupError as error:
+        return str(error)
+    return ""
+
+
+def _warned() -> str:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.warn("beware", DeprecationWarning, stacklevel=1)
+    return str(caught[0].message)
+
+
 AT_IMPORT = results()
 
 
@@ -118,6 +185,7 @@ class Root(RootContext):
         """Tell."""
         now = results()
         log(LogLevel.INFO, json.dumps({"same": now == AT_IMPORT, **now}, sort_keys=True, default=repr))
+        log(LogLevel.INFO, json.dumps(rarely_used(), sort_keys=True))
         return True
 
 

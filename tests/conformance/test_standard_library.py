@@ -22,8 +22,10 @@ def test_it_answers_as_it_does_here(proxy: Proxy) -> None:
     sys.modules[spec.name] = here
     try:
         spec.loader.exec_module(here)
+        rarely_used_here = here.rarely_used()
     finally:
         del sys.modules[spec.name]
-    told = json.loads(proxy.logs[0].message)
+    told, rarely_used = (json.loads(record.message) for record in proxy.logs[:2])
     assert told.pop("same")
     assert told == json.loads(json.dumps(here.AT_IMPORT, default=repr))
+    assert rarely_used == json.loads(json.dumps(rarely_used_here))

@@ -8,6 +8,7 @@ it starts with, in which filters are imported; and linked without data, as shell
 from __future__ import annotations
 
 import hashlib
+import struct
 import zipfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ import wasmtime
 import pywasm_compiler
 from pywasm_compiler.cache import CacheEntries, cache_directory
 from pywasm_compiler.cpython.componentize import componentize
+from pywasm_compiler.cpython.layout import HEAP
 from pywasm_compiler.cpython.libraries import LinkError
 from pywasm_compiler.cpython.linker import LinkedModule, link
 from pywasm_compiler.cpython.memory import PAGE_SIZE, fill, page_count
@@ -49,8 +51,8 @@ _LANGUAGE: Final = {"Python": "3.14"}
 _TOOLS: Final = ("componentize-py", "pywasm-filter")
 _RECORDED_TOOLS: Final = (*_TOOLS, "wasmtime")
 _LAST_SECTION: Final = 11
-_ADDRESS: Final = 4
-"""Bytes of the stack's begin, which stands behind the kept memory."""
+_ADDRESSES: Final = struct.Struct("<2I")
+"""Of the stack and of the heap: they stand behind the kept memory."""
 _KEPT: Final = 3
 _KEPT_SHELLS: Final = 12
 
@@ -62,6 +64,9 @@ class Loader:
     module: wasmtime.Module
     memory: bytes
     stack_top: int
+    heap: int
+    identity: str
+    """Of the component: another one has other addresses, and orders its sets otherwise."""
 
 
 class BaseImage:
@@ -86,8 +91,10 @@ class BaseImage:
         memory = self._entries(".memory").get(self._form("memory"), self._make_loader).read_bytes()
         code_key = f"{self._form('code')}-wasmtime-{metadata.version('wasmtime')}"
         code = self._entries(".code").get(code_key, lambda: self._compiled(engine))
-        stack_top = int.from_bytes(memory[-_ADDRESS:], "little")
-        return Loader(wasmtime.Module.deserialize_file(engine, str(code)), memory[:-_ADDRESS], stack_top)
+        size = len(memory) - _ADDRESSES.size
+        stack_top, heap = _ADDRESSES.unpack_from(memory, size)
+        module = wasmtime.Module.deserialize_file(engine, str(code))
+        return Loader(module, memory[:size], stack_top, heap, self._form("loader"))
 
     def shell(self, hostcalls: Collection[str], callbacks: Collection[str]) -> Module:
         """A module without data that imports and exports just these; with a name section and producers."""
@@ -130,13 +137,13 @@ class BaseImage:
         try:
             return read_component(self._component_file.read_bytes())
         except MalformedModule as error:
-            raise _unlinkable(error) from error
+            raise unlinkable(error) from error
 
     def _link(self, hostcalls: Collection[str], callbacks: Collection[str], *, runs_source: bool) -> LinkedModule:
         try:
             return link(self._component, hostcalls, callbacks, runs_source=runs_source)
         except (LinkError, MalformedModule) as error:
-            raise _unlinkable(error) from error
+            raise unlinkable(error) from error
 
     @cached_property
     def _linked_loader(self) -> LinkedModule:
@@ -147,7 +154,7 @@ class BaseImage:
         linked = self._linked_loader
         memory = bytearray(page_count(linked.module) * PAGE_SIZE)
         fill(memory, linked.module.data)
-        return bytes(memory) + linked.stack_top.to_bytes(_ADDRESS, "little")
+        return bytes(memory) + _ADDRESSES.pack(linked.stack_top, linked.regions[HEAP])
 
     def _compiled(self, engine: wasmtime.Engine) -> bytes:
         module = replace(self._linked_loader.module, data=[], customs=[])
@@ -158,7 +165,7 @@ class BaseImage:
         self._progress("linking the base image")
         linked = self._link(hostcalls, callbacks, runs_source=False)
         if linked.pointers != self._linked_loader.pointers:
-            raise _unlinkable(LinkError("the modules of a component differ in what lies behind their table"))
+            raise unlinkable(LinkError("the modules of a component differ in what lies behind their table"))
         producers = merge_producers(
             [
                 {"language": _LANGUAGE, "processed-by": {tool: _version(tool) for tool in _TOOLS}},
@@ -179,7 +186,8 @@ def tool_versions() -> dict[str, str]:
     return {tool: _version(tool) for tool in _RECORDED_TOOLS}
 
 
-def _unlinkable(error: Exception) -> CompileError:
+def unlinkable(error: Exception) -> CompileError:
+    """What a user is told of a component that is not what was expected."""
     return CompileError(
         f"the component that componentize-py made cannot be linked: {error}",
         remedy="install the version of componentize-py that pywasm-filter requires",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pywasm_compiler.cpython.base import BaseImage, tool_versions
-from pywasm_compiler.cpython.loading import import_filter, time_of_import
+from pywasm_compiler.cpython.guest_vm import time_of_import
+from pywasm_compiler.cpython.loading import import_filter
 from pywasm_compiler.cpython.memory import PAGE_SIZE, segments
 from pywasm_compiler.cpython.record import build_record
 from pywasm_compiler.engine import DebugInfo, Options, Program, Progress

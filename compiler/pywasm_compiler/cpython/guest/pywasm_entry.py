@@ -1,79 +1,119 @@
-"""What runs inside the guest while the base image is made: CPython and what every filter finds in it.
+"""What runs inside the guest while the base image is made: CPython, with as little in it as can be.
 
 componentize-py imports a generated module that takes `WitWorld` from here, calls it once and keeps the object: its
 methods are the module's exports. It gets them later, when `pywasm_loader` imports a filter.
+
+What is imported here stays in every module's memory, and so do the holes that compiling it leaves. So this imports
+nothing that the interpreter does not have when it starts, and stands in for what componentize-py's runtime imports.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib
-import pkgutil
-import random  # noqa: F401 - componentize-py's runtime reseeds it, and cannot import it later
+import io
+import os
 import sys
-from pathlib import Path
-from typing import Any, cast
 
+import componentize_py_runtime
+import pywasm_hostcalls
 import pywasm_loader
 
-_STANDARD_LIBRARY = Path("/python")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_STANDARD_LIBRARY = "/python"
 _COPY = "stdlib"
+_HOSTCALLS = "/world/wit_world/imports/host.py"
+_BLOCK = 1 << 16
+_SMALL = 64
+_HAS_DOCSTRING = 0x4000000
+_HEAP_TYPE = 1 << 9
+_IMMUTABLE_TYPE = 1 << 8
+_Function = type(lambda: None)
 
 
 class WitWorld:
     """Stands for the object with the exports, of which there is one."""
 
-    def __new__(cls) -> WitWorld:
+    def __new__(cls) -> object:  # type: ignore[misc] # componentize-py takes whatever calling it returns
         """That object."""
-        return cast("WitWorld", pywasm_loader.exports)
+        return pywasm_loader.exports
 
 
 def _prepare() -> None:
     sys.dont_write_bytecode = True
-    hostcalls: Any = importlib.import_module("pywasm_hostcalls")
-    hostcalls.numbers = _numbers_of_imports()
-    hostcalls.call_import = importlib.import_module("componentize_py_runtime").call_import
-    _import_encodings()
+    pywasm_hostcalls.numbers = _numbers_of_imports()
+    pywasm_hostcalls.call_import = componentize_py_runtime.call_import
     _copy_standard_library()
+    # The runtime takes these names from these modules when this one has been imported. The types and `finalize` are for
+    # interfaces of another kind than ours; `seed` is called before the first callback.
+    stand_ins: dict[str, dict[str, object]] = {
+        "collections": {},
+        "componentize_py_types": {"Some": None, "Ok": None, "Err": None},
+        "weakref": {"finalize": None},
+        "random": {"seed": pywasm_loader.seed_random},
+    }
+    for name, attributes in stand_ins.items():
+        if name not in sys.modules:
+            sys.modules[name] = pywasm_loader.StandIn(name)
+            vars(sys.modules[name]).update(attributes)
+    sys.modules.setdefault("collections.abc", sys.modules["_collections_abc"])
+    _forget_docstrings()
+    _take_little_for_stdin()
     gc.collect()
+
+
+def _forget_docstrings() -> None:
+    """Take away the docstrings of what is written in Python, which nobody reads in a proxy."""
+    for thing in gc.get_objects():
+        if isinstance(thing, _Function):
+            thing.__doc__ = None
+            code = thing.__code__
+            if code.co_flags & _HAS_DOCSTRING:
+                flags = code.co_flags & ~_HAS_DOCSTRING
+                thing.__code__ = code.replace(co_consts=(None, *code.co_consts[1:]), co_flags=flags)
+        elif isinstance(thing, type) and thing.__flags__ & _HEAP_TYPE and isinstance(vars(thing).get("__doc__"), str):
+            if not thing.__flags__ & _IMMUTABLE_TYPE:
+                thing.__doc__ = None
+        elif isinstance(thing, type(sys)) and thing.__name__ not in sys.builtin_module_names:
+            thing.__doc__ = None
+
+
+def _take_little_for_stdin() -> None:
+    """Give the standard input, where nothing ever comes in, a small buffer in the place of one of 128 KiB."""
+    system: Any = sys
+    raw = system.stdin.detach().detach()
+    system.stdin = system.__stdin__ = io.TextIOWrapper(
+        io.BufferedReader(raw, _SMALL), encoding="utf-8", errors="strict"
+    )
 
 
 def _numbers_of_imports() -> dict[str, int]:
     """The number of each hostcall in the component's import table, which only componentize-py's own module knows."""
-    from wit_world.imports import host
-
-    runtime: Any = importlib.import_module("componentize_py_runtime")
-    call_import = runtime.call_import
-    runtime.call_import = lambda number, arguments: number
-    numbers = {
-        name: function(*[None] * function.__code__.co_argcount)
-        for name, function in vars(host).items()
-        if name.startswith("proxy_")
-    }
-    runtime.call_import = call_import
+    numbers = {}
+    name = ""
+    with open(_HOSTCALLS, encoding="utf-8") as source:
+        for line in source:
+            if line.startswith("def "):
+                name = line.removeprefix("def ").partition("(")[0]
+            elif ".call_import(" in line:
+                numbers[name] = int(line.partition(".call_import(")[2].partition(",")[0])
     return numbers
-
-
-def _import_encodings() -> None:
-    """Without its module an encoding is unknown; together they take less than the noise between two snapshots."""
-    import encodings
-
-    for codec in pkgutil.iter_modules(encodings.__path__, "encodings."):
-        try:
-            importlib.import_module(codec.name)
-        except ImportError:
-            # Not a part of this guest, such as those of Windows: who calls for it gets the same error.
-            continue
 
 
 def _copy_standard_library() -> None:
     """Hand the source of the standard library out: the directory of this file is the host's."""
-    copy = Path(__file__).with_name(_COPY)
-    for file in _STANDARD_LIBRARY.rglob("*"):
-        if file.is_file():
-            target = copy / file.relative_to(_STANDARD_LIBRARY)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.read_bytes())
+    copy = os.path.join(os.path.dirname(__file__), _COPY)
+    for directory, _, files in os.walk(_STANDARD_LIBRARY):
+        if directory.endswith("/__pycache__"):
+            continue
+        target = copy + directory.removeprefix(_STANDARD_LIBRARY)
+        os.makedirs(target, exist_ok=True)
+        for file in files:
+            with open(f"{directory}/{file}", "rb", 0) as source, open(f"{target}/{file}", "wb", 0) as destination:
+                while block := source.read(_BLOCK):
+                    destination.write(block)
 
 
 _prepare()

@@ -10,24 +10,46 @@ import builtins
 import gc
 import importlib
 import io
+import marshal
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
 
-from pywasm_companions import complete_standard_library
+import pywasm_hostcalls as hostcalls
+from pywasm_late import Archive, LateModule
+from pywasm_late import load as load_late
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import traceback
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+else:
+    ModuleType = type(sys)
+
+_ModuleSpec: Any = type(sys.__spec__)
+
+_IN_THE_INTERPRETER = sys.meta_path[:2]
+"""The finders of built-in and of frozen modules."""
+
+_OF_THE_START = ("collections.abc", "pywasm_app", "pywasm_entry", "site", "zipimport")
 
 _OK = 0
 _STANDARD_LIBRARY = "/python/"
 _SEPARATOR = b"\0"
+_SOURCE = b"source"
+_LATE = b"late"
 
-hostcalls: Any = importlib.import_module("pywasm_hostcalls")
+
+class StandIn(ModuleType):
+    """A module that is there for componentize-py's runtime alone."""
+
+
+def seed_random() -> None:
+    """Seed the random numbers of a VM: the snapshot holds those of its making."""
+    if (module := sys.modules.get("random")) is not None:
+        module.seed()
 
 
 class Exports:
@@ -55,19 +77,22 @@ def load(
     """
     call_import = hostcalls.call_import
     host = _Host(call_import)
+    finder = _Files(host)
+    sys.meta_path[:] = [*_IN_THE_INTERPRETER, finder]
     try:
+        _forget_the_start()
         _make_way(host)
         after_ours = sys.path.index("/0") + 1
         sys.path[after_ours:after_ours] = search_path
-        with _Files(host) as finder:
-            sys.meta_path[:] = [BuiltinImporter, FrozenImporter, finder]
+        with finder:
             hostcalls.call_import = _refuse_hostcall
             if recorder:
                 getattr(importlib.import_module("pywasm_recorder"), recorder)(recorded)
             vm = importlib.import_module(runtime_module).start(filter_module, hostcalls)
             if missing := [name for name in callbacks if not callable(getattr(vm, name, None))]:
                 raise TypeError(f"{runtime_module} offers no {', '.join(missing)}")
-            complete_standard_library()
+            _load_what_authors_use(runtime_module)
+            archive = _archive(host)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the author is told
         hostcalls.call_import = call_import
         host.tell(_described(error))
@@ -77,11 +102,21 @@ def load(
     host.leave()
     hostcalls.call_import = call_import
     _leave_out(wanted)
-    for name, answer in unimplemented.items():
-        setattr(hostcalls, name, _answering(answer))
-    sys.meta_path[:] = [BuiltinImporter, FrozenImporter, NotInSnapshot()]
+    for name, unimplemented_answer in unimplemented.items():
+        setattr(hostcalls, name, _answering(unimplemented_answer))
+    sys.meta_path[:] = [_IN_THE_INTERPRETER[0], archive]
+    archive.take_over()
     gc.collect()
     gc.freeze()  # what the snapshot holds is there to stay: collections need not look at it again
+
+
+def _forget_the_start() -> None:
+    """Forget what only the start of the base image needs."""
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, StandIn) or name in _OF_THE_START:
+            del sys.modules[name]
+    sys.path_hooks.clear()
+    sys.path_importer_cache.clear()
 
 
 def _make_way(host: _Host) -> None:
@@ -107,13 +142,26 @@ def _refuse_hostcall(number: int, arguments: list[object]) -> object:
     raise RuntimeError("there is no proxy while the module is imported: make hostcalls in callbacks")
 
 
-class NotInSnapshot:
-    """The last finder of `sys.meta_path`: says why a module cannot be imported once the snapshot is taken."""
+def _load_what_authors_use(runtime_module: str) -> None:
+    """Load the late modules that the author's own modules, and installed ones, have imported at their top."""
+    ours = runtime_module.partition(".")[0]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or _STANDARD_LIBRARY
+        if not file.startswith(_STANDARD_LIBRARY) and name.partition(".")[0] != ours:
+            for value in list(vars(module).values()):
+                if isinstance(value, LateModule):
+                    load_late(value)
 
-    def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Raise ModuleNotFoundError."""
-        message = f"No module named {name!r} in the snapshot: import it at the top of a module, not inside a function"
-        raise ModuleNotFoundError(message, name=name)
+
+def _archive(host: _Host) -> Archive:
+    """What can be imported later: the host knows what functions of the loaded modules import when they are called."""
+    late = [name for name, module in sys.modules.items() if isinstance(module, LateModule)]
+    loaded = sorted(sys.modules.keys() - late)
+    answer = host.ask("late", "\n".join([" ".join(loaded), " ".join(sorted(late))]))
+    built_in, dictionary, modules = marshal.loads(answer or b"")
+    for name in built_in:
+        importlib.import_module(name)
+    return Archive(dictionary, modules)
 
 
 class _Host:
@@ -128,7 +176,7 @@ class _Host:
         if self._gone:  # loaders stay with their modules, and are asked for source lines in the proxy
             return None
         status, answer = self._call_import(self._number, [question.encode(), argument.encode("utf-8", "surrogatepass")])
-        return cast("bytes", answer) if status == _OK else None
+        return answer if status == _OK else None
 
     def tell(self, failure: str) -> None:
         self.ask("failure", failure)
@@ -142,7 +190,7 @@ class _Files:
 
     def __init__(self, host: _Host) -> None:
         self._host = host
-        self._sources: dict[str, tuple[str, bytes]] = {}
+        self._contents: dict[str, tuple[str, bytes, bytes]] = {}
         self._origins: dict[str, str] = {}
 
     def __enter__(self) -> _Files:
@@ -158,24 +206,34 @@ class _Files:
         answer = self._host.ask("module", name)
         if answer is None:
             return None
-        file, package, source = answer.split(_SEPARATOR, 2)
+        file, package, form, content = answer.split(_SEPARATOR, 3)
         loader: Any = self if file else None  # it has a loader's methods
-        spec = ModuleSpec(name, loader, origin=file.decode() or None, is_package=bool(package))
+        spec: ModuleSpec = _ModuleSpec(name, loader, origin=file.decode() or None, is_package=bool(package))
         if package:
             spec.submodule_search_locations = package.decode().split("\n")
         if file:
             spec.has_location = True
-            self._sources[name] = file.decode(), source
+            self._contents[name] = file.decode(), form, content
             self._origins[name] = file.decode()
         return spec
 
-    def create_module(self, spec: ModuleSpec) -> None:
-        """An ordinary module."""
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """An ordinary module, or one that loads itself when it is used."""
+        return LateModule(spec.name) if self._contents[spec.name][1] == _LATE else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run its source."""
-        file, source = self._sources.pop(module.__name__)
-        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+        """Run its code, unless it is a late one."""
+        if not isinstance(module, LateModule):
+            self.run(module)
+
+    def run(self, module: ModuleType) -> None:
+        """Run its code; what comes as source cannot be compiled, and raises SyntaxError here."""
+        name = module.__spec__.name if module.__spec__ else module.__name__
+        file, form, content = self._contents.pop(name)
+        if form == _LATE:
+            content = self._host.ask("code", name) or b""
+        code = compile(content, file, "exec", dont_inherit=True) if form == _SOURCE else marshal.loads(content)
+        exec(code, module.__dict__)
 
     def get_source(self, name: str) -> str | None:
         """The source of a module, for linecache; None once the snapshot is taken."""

@@ -21,6 +21,8 @@ _INTERPRETER = "(interpreter)"
 _OWN = "pywasm_sizes"
 
 _MODULE = type(sys)
+_NAMES: "Any" = vars(_MODULE)["__dict__"]
+"""What gives a module's dict without loading the module, if it is a late one."""
 
 
 def measure(heap: int) -> "dict[str, dict[str, Any]]":
@@ -70,7 +72,7 @@ class _Census:
             file = getattr(module, "__file__", None) or ""
             self.files[name] = file
             self._packages[name] = file[: file.find("/", 1) + 1] + name.partition(".")[0]
-            self._by_address[id(module)] = self._by_address[id(module.__dict__)] = name
+            self._by_address[id(module)] = self._by_address[id(_NAMES.__get__(module))] = name
             self._by_file[f"<frozen {name}>"] = name
             if file:
                 self._by_file[file] = name
