@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.envoys import Deployment
+from benchmarks.envoys import NO_FILTER
 from benchmarks.jobs import Job
 from benchmarks.peers import Peer, UnavailableError
 from benchmarks.report import ABSENT, added, file_size, mebibytes, microseconds, number, table
@@ -45,7 +45,7 @@ def _compare(job: Job, peers: Sequence[Peer], pace: Pace, progress: Progress) ->
             absent[peer.name] = str(reason)
             progress(f"  {peer.title} is left out: {reason}")
     progress(f"{job.title}: measuring")
-    without = Subject("no filter", job, Deployment(), checked=False)
+    without = Subject("no filter", job, NO_FILTER)
     [[base, *others]] = measure([[without, *subjects.values()]], pace, progress)
     found = dict(zip(subjects, others, strict=True))
     failed = {name: series.failure for name, series in found.items() if series.failure is not None}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.envoys import Deployment
+from benchmarks.envoys import NO_FILTER, Deployment
 from benchmarks.jobs import Job, headers_job, json_job
 from benchmarks.peers.ours import FILTERS, built, source
 from benchmarks.report import ABSENT, mebibytes, microseconds, number, table
@@ -64,10 +64,11 @@ def _grow(jobs: Sequence[Job], filters: dict[str, Path], pace: Pace, progress: P
     modules = {title: built(path) for title, path in filters.items()}
     groups = []
     for job in jobs:
-        group = [Subject("no filter", job, Deployment(), checked=False)]
+        group = [Subject("no filter", job, NO_FILTER)]
         for title, module in modules.items():
             settings = EnvoySettings(module, None, configuration=job.configuration.encode())
-            group.append(Subject(title, job, Deployment(settings), checked=module is next(iter(modules.values()))))
+            does_the_job = module is modules[next(iter(modules))]
+            group.append(Subject(title, job, Deployment(settings, does_the_job=does_the_job)))
         groups.append(group)
     measured = measure(groups, pace, progress)
     return {title: [group[position] for group in measured] for position, title in enumerate(filters, 1)}
@@ -87,7 +88,7 @@ def _chain(pace: Pace, progress: Progress) -> Growth:
         ]
         return replace(first, further_plugins=further)
 
-    group = [Subject("no filter", job, Deployment(), checked=False)]
+    group = [Subject("no filter", job, NO_FILTER)]
     group += [Subject("in one VM", job, Deployment(settings(count, lambda _: "shared"))) for count in CHAIN]
     group += [
         Subject("each in a VM of its own", job, Deployment(settings(count, lambda index: f"vm-{index}")))
@@ -108,7 +109,7 @@ def _workers(pace: Pace, progress: Progress) -> Growth:
         settings = replace(without, module=module, configuration=job.configuration.encode())
         groups.append(
             [
-                Subject("no filter", job, Deployment(without), checked=False),
+                Subject("no filter", job, Deployment(without, does_the_job=False)),
                 Subject("set a header each way", job, Deployment(settings)),
             ]
         )

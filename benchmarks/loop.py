@@ -21,6 +21,7 @@ from typing import cast
 
 import proxy_wasm_abi
 
+from benchmarks.growth import BODY_BYTES, CHAIN, EXTRA_HEADERS, WORKERS
 from benchmarks.jobs import Job, headers_job, json_job
 from benchmarks.peers.ours import source
 from benchmarks.report import table
@@ -28,7 +29,7 @@ from benchmarks.rounds import Progress
 from benchmarks.timing import Timed, duration, timed
 from pywasm_filter.build import build, cached_build
 from pywasm_filter.sdk.hostcalls import Hostcalls
-from pywasm_filter.testing import PluginSettings, Proxy, Response
+from pywasm_filter.testing import Plugin, PluginSettings, Proxy, Response
 from pywasm_filter.testing.guests.code_cache import CodeCache
 from pywasm_filter.testing.guests.engine import SETTINGS, engine
 from pywasm_filter.testing.guests.wasmtime_guest import WasmtimeModule
@@ -44,8 +45,6 @@ _HOSTS = {"inprocess": "in process", "wasmtime": "wasmtime", "envoy": "Envoy"}
 _BASE = "exchange, in process"
 _MODULES = (0, 20, 100)
 _MODULE_LINES = 50
-_HEADERS = (0, 40, 80)
-_BODY_BYTES = (1_000, 10_000, 100_000)
 
 
 class Loop:
@@ -60,8 +59,8 @@ class Loop:
         self.measured: list[Timed] = []
         self.builds: list[tuple[int, Timed]] = []
         """By the number of the filter's own modules."""
-        self.exchanges: dict[str, list[tuple[int, list[Timed]]]] = {"headers": [], "bytes of JSON": []}
-        """By their size, for each host."""
+        self.exchanges: dict[str, list[tuple[int, list[Timed]]]] = {}
+        """By dimension and size, for each host."""
 
     def run(self) -> None:
         """All of them."""
@@ -124,24 +123,32 @@ class Loop:
         self._time("fresh VM, wasmtime", self._rounds, start)
 
     def _growth(self, session: ProxySession) -> None:
-        for count in _HEADERS:
-            job = headers_job(count)
-            size = len(job.cases[0].request.headers)
-            self.exchanges["headers"].append((size, [self._exchange_of(session, host, job) for host in self._hosts]))
-        for size in _BODY_BYTES:
-            job = json_job(size)
-            found = [self._exchange_of(session, host, job) for host in self._hosts]
-            self.exchanges["bytes of JSON"].append((len(job.answer), found))
+        def measure(dimension: str, size: int, job: Job, chain: int = 1, workers: int = 1) -> None:
+            found = [self._exchange_of(session, host, job, chain, workers) for host in self._hosts]
+            self.exchanges.setdefault(dimension, []).append((size, found))
 
-    def _exchange_of(self, session: ProxySession, host: str, job: Job) -> Timed:
-        proxy = session.proxy(host, [source(job)], PluginSettings(configuration=job.configuration.encode()))
+        for count in EXTRA_HEADERS:
+            job = headers_job(count)
+            measure("headers", len(job.cases[0].request.headers), job)
+        for size in BODY_BYTES:
+            job = json_job(size)
+            measure("bytes of JSON", len(job.answer), job)
+        for count in CHAIN:
+            measure("filters in a chain", count, headers_job(), chain=count)
+        for count in WORKERS:
+            measure("workers", count, headers_job(), workers=count)
+
+    def _exchange_of(self, session: ProxySession, host: str, job: Job, chain: int, workers: int) -> Timed:
+        plugins = [Plugin(configuration=job.configuration, plugin_name=f"plugin-{number}") for number in range(chain)]
+        proxy = session.proxy(host, [source(job)] * chain, PluginSettings(plugins=plugins, concurrency=workers))
         request = job.cases[0].request
         proxy.upstream = Response(200, headers={"content-type": job.content_type}, body=job.answer)
 
         def exchange() -> None:
             assert proxy.get(request.path, headers=dict(request.headers)).response.status == 200
 
-        exchange()
+        for _ in range(workers):
+            exchange()
         measured = timed(f"{job.title}, {_HOSTS[host]}", 5 * self._rounds, exchange)
         proxy.close()
         return measured

@@ -22,8 +22,6 @@ class Subject:
     title: str
     job: Job
     deployment: Deployment
-    checked: bool = True
-    """Whether it is to do the job; an Envoy without a filter is not."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +153,7 @@ class _Runner:
         series.starts.append(envoy.start_seconds)
 
     def check(self, series: Series) -> None:
-        if series.subject.checked:
-            self._running[id(series)].check()
+        self._running[id(series)].check()
 
     def warm(self, series: Series) -> None:
         self._running[id(series)].load(1, self._pace.connections)
@@ -168,5 +165,4 @@ class _Runner:
         series.resident_bytes = self._running[id(series)].resident_bytes
 
     def _envoy(self, series: Series) -> RunningEnvoy:
-        subject = series.subject
-        return RunningEnvoy(subject.job, subject.deployment, checked=subject.checked)
+        return RunningEnvoy(series.subject.job, series.subject.deployment)

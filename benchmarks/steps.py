@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.envoys import Deployment
+from benchmarks.envoys import NO_FILTER, Deployment
 from benchmarks.jobs import headers_job
 from benchmarks.report import ABSENT, file_size, mebibytes, microseconds, number, table
 from benchmarks.rounds import Pace, Progress, Series, Subject, measure
@@ -16,7 +16,7 @@ from pywasm_filter.testing.envoy import EnvoySettings
 def compare_modules(modules: Mapping[str, Path], pace: Pace, progress: Progress) -> list[Series]:
     """Measure modules by their labels, after an Envoy without a filter."""
     job = headers_job()
-    subjects = [Subject("no filter", job, Deployment(), checked=False)]
+    subjects = [Subject("no filter", job, NO_FILTER)]
     for label, module in modules.items():
         settings = EnvoySettings(module, None, configuration=job.configuration.encode())
         subjects.append(Subject(label, job, Deployment(settings)))

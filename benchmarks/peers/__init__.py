@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.peers.assemblyscript import AssemblyScript
 from benchmarks.peers.ext_proc import ExtProc
+from benchmarks.peers.floor import Floor
 from benchmarks.peers.go import Go
 from benchmarks.peers.lua import Lua
 from benchmarks.peers.native import Native
@@ -16,4 +17,4 @@ __all__ = ["Peer", "UnavailableError", "all_peers"]
 
 def all_peers() -> list[Peer]:
     """Each of them, in the order of the tables."""
-    return [Ours(), Native(), Lua(), Rust(), Go(), AssemblyScript(), ExtProc()]
+    return [Ours(), Floor(), Native(), Lua(), Rust(), Go(), AssemblyScript(), ExtProc()]

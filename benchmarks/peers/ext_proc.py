@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -47,7 +48,7 @@ class ExtProc(Peer):
             run([str(python), "-m", "pip", "install", "--quiet", *_REQUIREMENTS], self.workspace)
             (self.workspace / "ready").touch()
         # Names of sockets are short, and the workspace may be anywhere.
-        socket = Path(tempfile.gettempdir()) / f"pywasm-benchmark-{job.name}.sock"
+        socket = Path(tempfile.gettempdir()) / f"pywasm-benchmark-{os.getpid()}-{job.name}.sock"
         configuration = self.workspace / f"{job.name}.json"
         configuration.write_text(job.configuration)
         return Deployment(

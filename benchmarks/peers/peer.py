@@ -13,6 +13,8 @@ from benchmarks.jobs import Job
 WORKSPACE = Path(__file__).parents[2] / "build" / "benchmarks"
 """Where peers are built; what is there is used again."""
 
+_BUILD_SECONDS = 900
+
 
 class UnavailableError(Exception):
     """Why a peer cannot take part: its toolchain is missing, or it has no means for the job."""
@@ -50,10 +52,12 @@ def run(command: Sequence[str], directory: Path, environment: Mapping[str, str] 
     """Run a build step and return what it printed. Raises UnavailableError with the end of what it printed."""
     try:
         step = subprocess.run(
-            command, cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=900
+            command, cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=_BUILD_SECONDS
         )
     except FileNotFoundError as error:
         raise UnavailableError(f"`{command[0]}` is not installed") from error
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(f"`{' '.join(command[:3])}` is still not done after {_BUILD_SECONDS} s") from error
     if step.returncode:
         lines = (step.stderr or step.stdout).strip().splitlines()
         raise UnavailableError(f"`{' '.join(command[:3])}` failed: {' '.join(lines[-8:])}")

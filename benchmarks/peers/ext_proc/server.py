@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import re
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -162,14 +163,17 @@ class Processor(service.ExternalProcessorServicer):
 
 
 async def serve(job: str, socket: str, configuration: Path) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is told to end."""
     jobs = {"headers": headers_job, "json": json_job, "jwt": jwt_job, "routing": routing_job}
     server = grpc.aio.server()
     service.add_ExternalProcessorServicer_to_server(Processor(jobs[job](configuration.read_text())), server)
     server.add_insecure_port(f"unix:{socket}")
     await server.start()
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     print("ready", flush=True)
-    await server.wait_for_termination()
+    await ended.wait()
+    await server.stop(None)  # which removes the socket
 
 
 if __name__ == "__main__":
