@@ -144,15 +144,8 @@ def _growth(options: argparse.Namespace) -> int:
     if not options.print:
         from benchmarks import plots
 
-        drawn = {
-            growth.title: (
-                growth.dimension,
-                growth.values,
-                {title: [series.added_seconds * 1e6 for series in line] for title, line in growth.lines.items()},
-            )
-            for growth in found
-        }
-        plots.lines(PLOTS / "growth.svg", drawn, "added µs/request")
+        drawn = {growth.title: (growth.dimension, growth.values, growth.plotted()) for growth in found}
+        plots.lines(PLOTS / "growth.svg", drawn, "processor µs/request")
     return 0
 
 

@@ -1,7 +1,11 @@
-"""How the costs grow: with headers, the size of bodies, filters in a chain, workers."""
+"""How the costs grow: with headers, the size of bodies, filters in a chain, workers.
+
+What a request takes is told in time of processors: several workers wait for each other where there are few.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +35,13 @@ class Growth:
     values: Sequence[int]
     lines: dict[str, list[Series]]
     """By what was measured, a series for each value, or for the first of them."""
+
+    def plotted(self) -> dict[str, list[float]]:
+        """Microseconds of processors for a request; not a number where there are no figures."""
+        return {
+            title: [math.nan if series.failure else series.added_processor_seconds * 1e6 for series in line]
+            for title, line in self.lines.items()
+        }
 
 
 def grow(pace: Pace, progress: Progress) -> list[Growth]:
@@ -123,17 +134,16 @@ def growth_table(growth: Growth) -> str:
     for title, line in growth.lines.items():
         for value, series in zip(growth.values, line, strict=False):
             if series.failure is not None:
-                rows.append([title, f"{value:,}", f"fails: {series.failure}", ABSENT, ABSENT, ABSENT])
+                rows.append([title, f"{value:,}", f"fails: {series.failure}", ABSENT, ABSENT])
                 continue
             rows.append(
                 [
                     title,
                     f"{value:,}",
-                    microseconds(series.added_seconds),
                     microseconds(series.added_processor_seconds),
                     number(max(0.0, series.added_start_seconds), 2),
                     mebibytes(series.added_resident_bytes),
                 ]
             )
-    head = ["", growth.dimension, "added µs/request", "processor µs", "added start s", "added MiB"]
+    head = ["", growth.dimension, "processor µs", "added start s", "added MiB"]
     return f"### {growth.title}\n\n{table(head, rows)}"

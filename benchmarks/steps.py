@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.envoys import NO_FILTER, Deployment
 from benchmarks.jobs import headers_job
 from benchmarks.report import ABSENT, file_size, mebibytes, microseconds, number, table
 from benchmarks.rounds import Pace, Progress, Series, Subject, measure
-from benchmarks.sizes import sizes
+from benchmarks.sizes import Sizes, sizes
 from pywasm_filter.testing.envoy import EnvoySettings
 
 
@@ -24,30 +24,48 @@ def compare_modules(modules: Mapping[str, Path], pace: Pace, progress: Progress)
     return measured
 
 
-def steps_table(measured: list[Series]) -> str:
-    """One row a module. The start is without that of Envoy itself, the memory is that of all of its VMs."""
-    head = ["step", "code", "data", "module", "gzipped", "start s", "resident MiB", "added µs/request", "processor µs"]
-    rows = []
-    for series in measured[1:]:
-        module = series.subject.deployment.module
-        assert module is not None
-        size = sizes(module)
-        row = [series.subject.title, *map(file_size, (size.code, size.data, size.total, size.packed))]
-        if series.failure is not None:
-            rows.append([*row, f"fails: {series.failure}", ABSENT, ABSENT, ABSENT])
-            continue
-        rows.append(
-            [
-                *row,
-                number(series.added_start_seconds),
-                f"+{mebibytes(series.added_resident_bytes)}",
-                microseconds(series.added_seconds),
-                microseconds(series.added_processor_seconds),
-            ]
-        )
-    base = measured[0]
+def steps_table(measured: Sequence[Series]) -> str:
+    """One row a module, each figure with its ratio to that of the first module."""
+    base, *modules = measured
+    rows = [_row(series, modules[0]) for series in modules]
     without = (
         f"Without a filter: {base.rate:,.0f} requests/s, start {number(base.start_seconds, 2)} s, "
-        f"{mebibytes(base.resident_bytes)} MiB. The columns of start and memory are what a module adds to that."
+        f"{mebibytes(base.resident_bytes)} MiB. What a module adds to that is in the table; in parentheses, how many "
+        "times that of the first module."
     )
+    head = ["step", "code", "data", "module", "gzipped", "start s", "resident MiB", "added µs/request", "processor µs"]
     return f"{table(head, rows)}\n\n{without}"
+
+
+def _row(series: Series, first: Series) -> list[str]:
+    size, first_size = _sizes(series), _sizes(first)
+    cells = [
+        _cell(file_size(size.code), size.code, first_size.code),
+        _cell(file_size(size.data), size.data, first_size.data),
+        _cell(file_size(size.total), size.total, first_size.total),
+        _cell(file_size(size.packed), size.packed, first_size.packed),
+    ]
+    if series.failure is not None:
+        return [series.subject.title, *cells, f"fails: {series.failure}", ABSENT, ABSENT, ABSENT]
+    for figure, rendered in _FIGURES:
+        compared = figure(first) if first.failure is None else 0
+        cells.append(_cell(rendered(figure(series)), figure(series), compared))
+    return [series.subject.title, *cells]
+
+
+_FIGURES: list[tuple[Callable[[Series], float], Callable[[float], str]]] = [
+    (lambda series: series.added_start_seconds, number),
+    (lambda series: series.added_resident_bytes, mebibytes),
+    (lambda series: series.added_seconds, microseconds),
+    (lambda series: series.added_processor_seconds, microseconds),
+]
+
+
+def _cell(rendered: str, value: float, first: float) -> str:
+    return f"{rendered} ({number(value / first, 2)})" if first > 0 else rendered
+
+
+def _sizes(series: Series) -> Sizes:
+    module = series.subject.deployment.module
+    assert module is not None
+    return sizes(module)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import wasmtime
 
 from benchmarks.comparison import Result, details, overview
 from benchmarks.envoys import Deployment, Used
@@ -10,6 +13,8 @@ from benchmarks.jobs import headers_job
 from benchmarks.load import Traffic
 from benchmarks.peers import all_peers
 from benchmarks.rounds import Series, Subject
+from benchmarks.steps import steps_table
+from pywasm_filter.testing.envoy import EnvoySettings
 
 
 def used(microseconds: float, processor_microseconds: float) -> Used:
@@ -54,3 +59,20 @@ def test_tables_name_who_is_there_and_who_is_not(base: Series, filtered: Series)
     text = details(result, peers)
     assert "| **pywasm-filter** | 41,667 | 14.0 | 11.0 | 2.0 | 1.0 (+0.75) | 300 (+240) | - | - |" in text
     assert "- Go SDK: `go` is not installed.\n- Lua filter (LuaJIT) failed: GET /: status 503." in text
+
+
+def test_steps_are_compared_with_the_first(tmp_path: Path, base: Series) -> None:
+    def module(label: str, data: int, cost: float) -> Series:
+        path = tmp_path / f"{label}.wasm"
+        path.write_bytes(wasmtime.wat2wasm(f'(module (memory 1) (func) (data (i32.const 0) "{"x" * data}"))'))
+        subject = Subject(label, headers_job(), Deployment(EnvoySettings(path, None)))
+        return Series(subject, base, [used(10 + cost, 9), used(110, 90), used(10 + cost, 9 + cost)], [2.25], 160 << 20)
+
+    broken = module("broken", 100, 1)
+    broken.failure = "GET /hello: status 503"
+    rows = steps_table([base, module("before", 200, 20), module("after", 100, 5), broken]).splitlines()
+    assert rows[2].startswith("| before | 2 B (1.0) | 200 B (1.0) |")
+    assert rows[2].endswith("| 2.00 (1.0) | 100 (1.0) | 20.0 (1.0) | 0.00 |")
+    assert rows[3].startswith("| after | 2 B (1.0) | 100 B (0.50) |")
+    assert rows[3].endswith("| 2.00 (1.0) | 100 (1.0) | 5.00 (0.25) | 0.00 |")
+    assert rows[4].endswith("| fails: GET /hello: status 503 | - | - | - |")
