@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pywasm_compiler.errors import CompileError
+from pywasm_compiler.wasm.reader import is_core_module
 
 from benchmarks.comparison import compare, details, overview, panels
 from benchmarks.envoys import WrongAnswerError
@@ -84,6 +85,8 @@ def _module(text: str) -> tuple[str, Path]:
     label, equals, path = text.partition("=")
     if not (label and equals and Path(path).is_file()):
         raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=PATH of a module that is there")
+    if not is_core_module(Path(path).read_bytes()):
+        raise argparse.ArgumentTypeError(f"{path} is no core WebAssembly module")
     return label, Path(path)
 
 
