@@ -73,19 +73,20 @@ def build(
     target: Target | None = None,
     judge_hosts: bool = True,
     ignored: Collection[str] = (),
+    requirements: Path | None = None,
     warn: Callable[[Finding], None] = _unheard,
     progress: Progress = _silent,
 ) -> bytes:
     """Build a filter and return the module's bytes.
 
     `progress` is told each step as it begins, `warn` what may not work. Rules in `ignored` (docs/reference/rules.md)
-    are not applied. Without a `target` it is that of the filter's project; with `judge_hosts` the filter must be one
-    for its hosts, as far as the source tells. Raises CompileError for a mistake in the filter, and for an engine that
-    does not exist.
+    are not applied; what the file `requirements` names has to be installed. Without a `target` it is that of the
+    filter's project; with `judge_hosts` the filter must be one for its hosts, as far as the source tells. Raises
+    CompileError for a mistake in the filter, and for an engine that does not exist.
     """
     compiler = engines.engine(engine)
     progress("Checking the source")
-    checked = check_source(source, ignored)
+    checked = check_source(source, ignored, requirements)
     refuse_errors(checked.findings, warn)
     tree = checked.tree
     chosen = target or target_of(source)

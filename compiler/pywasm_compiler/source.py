@@ -49,6 +49,15 @@ class SourceTree:
     search_path: tuple[Path, ...]
     sources: tuple[Source, ...] = field(default=(), compare=False, repr=False)
 
+    @property
+    def installed_modules(self) -> list[str]:
+        """Names of the modules and packages, as they are imported, that the installed files belong to."""
+        tops = []
+        for file in self.installed:
+            root = next((root for root in reversed(self.search_path) if file.is_relative_to(root)), file.parent)
+            tops.append(file.relative_to(root).parts[0].removesuffix(".py"))
+        return list(dict.fromkeys(tops))
+
 
 def read_source_tree(path: Path) -> SourceTree:
     """Check a filter and the modules that it imports, without executing anything.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.findings import Finding, errors_of, ordered
+from pywasm_compiler.requirements import outdated, unmet
 from pywasm_compiler.rules import rules
 from pywasm_compiler.source import SourceTree, survey
 
@@ -26,14 +27,17 @@ class Checked:
     findings: tuple[Finding, ...]
 
 
-def check_source(path: Path, ignored: Collection[str] = ()) -> Checked:
+def check_source(path: Path, ignored: Collection[str] = (), requirements: Path | None = None) -> Checked:
     """Check a filter and the author's modules that it imports. Rules in `ignored` do not count.
+
+    The `requirements` of that file have to be met, whether the filter needs them or not.
 
     Raises CompileError when the file itself cannot be read or parsed, and for a rule that does not exist.
     """
     check_rules(ignored)
     tree, found = survey(path)
     found += _findings(tree)
+    found += outdated(path, tree.installed_modules) if requirements is None else unmet(requirements)
     return Checked(tree, tuple(ordered(finding for finding in found if finding.rule not in ignored)))
 
 

@@ -13,6 +13,7 @@ from pywasm_filter.cli.console import (
     HostOption,
     IgnoreOption,
     JsonOption,
+    RequirementsOption,
     console,
     made_for,
     print_finding,
@@ -45,6 +46,7 @@ def build(
     host: HostOption = None,
     allow_missing: AllowMissingOption = None,
     ignore: IgnoreOption = None,
+    requirements: RequirementsOption = None,
     types: Annotated[bool, typer.Option("--types", help="Run mypy in strict mode, too, as check does.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -81,6 +83,7 @@ def build(
             debug_info=debug_info,
             target=hosts,
             ignored=ignore or (),
+            requirements=requirements,
             warn=warnings.append,
             progress=progress,
         )

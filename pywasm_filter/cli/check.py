@@ -16,6 +16,7 @@ from pywasm_filter.cli.console import (
     HostOption,
     IgnoreOption,
     JsonOption,
+    RequirementsOption,
     Steps,
     console,
     made_for,
@@ -35,6 +36,7 @@ def check(
     host: HostOption = None,
     allow_missing: AllowMissingOption = None,
     ignore: IgnoreOption = None,
+    requirements: RequirementsOption = None,
     types: Annotated[bool, typer.Option(help="Run mypy in strict mode.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Fail for warnings, too.")] = False,
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
@@ -52,7 +54,7 @@ def check(
 
     with steps() as progress:
         target = made_for(path, host, allow_missing)
-        findings = ordered(_findings(path, target, ignore or (), progress, types=types))
+        findings = ordered(_findings(path, target, ignore or (), requirements, progress, types=types))
     failed = any(finding.is_error or strict for finding in findings)
     if json or format is Format.JSON:
         print_json({"ok": not failed, "findings": [finding.to_json() for finding in findings]})
@@ -96,7 +98,13 @@ def _escaped(text: str, more: str = "") -> str:
 
 
 def _findings(
-    path: Path, target: Target, ignored: Collection[str], progress: Steps, *, types: bool
+    path: Path,
+    target: Target,
+    ignored: Collection[str],
+    requirements: Path | None,
+    progress: Steps,
+    *,
+    types: bool,
 ) -> Iterator[Finding]:
     from pywasm_compiler.findings import Finding
 
@@ -106,7 +114,7 @@ def _findings(
     check_rules(ignored)
     progress("Checking the source")
     try:
-        checked = check_source(path, ignored)
+        checked = check_source(path, ignored, requirements)
     except CompileError as error:
         yield Finding.of(error)
         return  # there is nothing to import, and nothing for mypy to read

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +16,6 @@ from pywasm_compiler.errors import CompileError
 from pywasm_compiler.findings import Finding
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
     from rich.status import Status
 
@@ -55,6 +54,16 @@ FormatOption = Annotated[
 IgnoreOption = Annotated[
     list[str] | None,
     typer.Option("--ignore", metavar="RULE", help="Do not apply a rule. May be repeated.", show_default=False),
+]
+
+RequirementsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--requirements",
+        metavar="FILE",
+        help="Packages that have to be installed, as pip reads them.",
+        show_default=False,
+    ),
 ]
 
 
