@@ -21,7 +21,7 @@ import proxy_wasm_abi
 import pywasm_compiler
 from pywasm_compiler import engine as engines
 from pywasm_compiler.cache import CacheEntries, cache_directory
-from pywasm_compiler.engine import DebugInfo, Options, Program, Progress, Recording
+from pywasm_compiler.engine import DEFAULT_OPTIONS, Options, Program, Progress, Recording
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.findings import Finding
 from pywasm_compiler.source import SourceTree, read_source_tree
@@ -68,7 +68,7 @@ def build(
     source: Path,
     *,
     engine: str = "cpython",
-    debug_info: DebugInfo = DebugInfo.DEFAULT,
+    options: Options = DEFAULT_OPTIONS,
     recorded: Recorded = Recorded.NOTHING,
     target: Target | None = None,
     judge_hosts: bool = True,
@@ -108,7 +108,7 @@ def build(
             unimplemented=needed.unimplemented,
             provenance=ingredients(tree, _sdk_files(), chosen),
         )
-        return compiler.compile(program, Options(debug_info), progress)
+        return compiler.compile(program, options, progress)
 
 
 def _recording(tree: SourceTree, recorded: Recorded) -> Recording | None:
@@ -260,7 +260,7 @@ def cached_build(
     source: Path,
     *,
     engine: str = "cpython",
-    debug_info: DebugInfo = DebugInfo.DEFAULT,
+    options: Options = DEFAULT_OPTIONS,
     recorded: Recorded = Recorded.NOTHING,
     progress: Progress = _silent,
 ) -> Path:
@@ -272,14 +272,14 @@ def cached_build(
     """
     tree = read_source_tree(source)
     target = target_of(source)
-    key = _digest(_inputs(tree), f"{engine} {debug_info} {recorded} {target} {_versions()}")
+    key = _digest(_inputs(tree), f"{engine} {options} {recorded} {target} {_versions()}")
     entries = CacheEntries(cache_directory("modules"), ".wasm", _CACHED_MODULES)
     return entries.get(
         f"{tree.filter.stem}-{key}",
         lambda: build(
             source,
             engine=engine,
-            debug_info=debug_info,
+            options=options,
             recorded=recorded,
             target=target,
             judge_hosts=False,

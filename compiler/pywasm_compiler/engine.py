@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from pywasm_compiler.errors import CompileError
 
@@ -59,9 +59,17 @@ class DebugInfo(StrEnum):
 
 @dataclass(frozen=True)
 class Options:
-    """Choices of the user."""
+    """Choices of the user.
+
+    With `compile_all` the engine compiles what it would interpret because it rarely runs: proxies take longer to load
+    the module.
+    """
 
     debug_info: DebugInfo = DebugInfo.DEFAULT
+    compile_all: bool = False
+
+
+DEFAULT_OPTIONS: Final = Options()
 
 
 class Engine(Protocol):

@@ -48,6 +48,13 @@ def build(
     ignore: IgnoreOption = None,
     requirements: RequirementsOption = None,
     types: Annotated[bool, typer.Option("--types", help="Run mypy in strict mode, too, as check does.")] = False,
+    compile_all: Annotated[
+        bool,
+        typer.Option(
+            "--compile-all",
+            help="Compile what rarely runs as well, instead of interpreting it: Envoy takes longer to load the module.",
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Build a filter into one WebAssembly module that Envoy loads.
@@ -57,7 +64,7 @@ def build(
 
     **Example**: `pywasm-filter build filter.py -o my_filter.wasm --host envoy`
     """
-    from pywasm_compiler.engine import DebugInfo
+    from pywasm_compiler.engine import DebugInfo, Options
     from pywasm_compiler.inspection import inspect_module
 
     from pywasm_filter.build import build as build_module
@@ -80,7 +87,7 @@ def build(
         data = build_module(
             path,
             engine=engine,
-            debug_info=debug_info,
+            options=Options(debug_info, compile_all),
             target=hosts,
             ignored=ignore or (),
             requirements=requirements,

@@ -11,6 +11,7 @@ import hashlib
 import struct
 import zipfile
 from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
@@ -22,6 +23,8 @@ import wasmtime
 
 import pywasm_compiler
 from pywasm_compiler.cache import CacheEntries, cache_directory
+from pywasm_compiler.cpython.cold.image import ColdImage, cold_image
+from pywasm_compiler.cpython.cold.selection import compiled_functions
 from pywasm_compiler.cpython.componentize import componentize
 from pywasm_compiler.cpython.layout import HEAP
 from pywasm_compiler.cpython.libraries import LinkError
@@ -51,20 +54,24 @@ _LANGUAGE: Final = {"Python": "3.14"}
 _TOOLS: Final = ("componentize-py", "pywasm-filter")
 _RECORDED_TOOLS: Final = (*_TOOLS, "wasmtime")
 _LAST_SECTION: Final = 11
-_ADDRESSES: Final = struct.Struct("<2I")
-"""Of the stack and of the heap: they stand behind the kept memory."""
+_ADDRESSES: Final = struct.Struct("<3I")
+"""In front of the kept memory: where the stack begins, the heap, and the glue's page."""
 _KEPT: Final = 3
 _KEPT_SHELLS: Final = 12
 
 
 @dataclass(frozen=True)
 class Loader:
-    """A compiled module in which filters are imported, and the memory that it starts with."""
+    """A compiled module in which filters are imported, and the memory that it starts with.
+
+    The stack goes down from `stack_top`; `glue` is the address of the page that the glue has for itself.
+    """
 
     module: wasmtime.Module
     memory: bytes
     stack_top: int
     heap: int
+    glue: int
     identity: str
     """Of the component: another one has other addresses, and orders its sets otherwise."""
 
@@ -76,8 +83,10 @@ class BaseImage:
     be written.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, compiled: Collection[str] | None = None) -> None:
+        """`compiled` names the functions that are not interpreted; there is a list for the default."""
         self._progress = progress
+        self._compiled = compiled_functions() if compiled is None else frozenset(compiled)
         self._key = _key()
         self._directory = cache_directory("images")
 
@@ -88,21 +97,33 @@ class BaseImage:
 
     def loader(self, engine: wasmtime.Engine) -> Loader:
         """What imports filters, compiled for an engine with wasmtime's default configuration."""
-        memory = self._entries(".memory").get(self._form("memory"), self._make_loader).read_bytes()
         code_key = f"{self._form('code')}-wasmtime-{metadata.version('wasmtime')}"
-        code = self._entries(".code").get(code_key, lambda: self._compiled(engine))
-        size = len(memory) - _ADDRESSES.size
-        stack_top, heap = _ADDRESSES.unpack_from(memory, size)
-        module = wasmtime.Module.deserialize_file(engine, str(code))
-        return Loader(module, memory[:size], stack_top, heap, self._form("loader"))
+        codes = self._entries(".code")
+        if codes.find(code_key) is None:
+            _ = self._linked_loader  # which both sides below are made of
+        with ThreadPoolExecutor(1) as side:
+            code = side.submit(codes.get, code_key, lambda: self._machine_code(engine))
+            memory, (stack_top, heap, glue) = self._memory()
+        module = wasmtime.Module.deserialize_file(engine, str(code.result()))
+        return Loader(module, memory, stack_top, heap, glue, self._form("loader"))
 
-    def shell(self, hostcalls: Collection[str], callbacks: Collection[str]) -> Module:
-        """A module without data that imports and exports just these; with a name section and producers."""
-        wanted = hashlib.sha256(repr((sorted(hostcalls), sorted(callbacks))).encode()).hexdigest()[:16]
+    def shell(self, hostcalls: Collection[str], callbacks: Collection[str], *, compile_all: bool = False) -> Module:
+        """A module without data that imports and exports just these; with a name section and producers.
+
+        What rarely runs is interpreted, unless the module is to `compile_all`.
+        """
+        wanted = hashlib.sha256(repr((sorted(hostcalls), sorted(callbacks), compile_all)).encode()).hexdigest()[:16]
         entries = CacheEntries(self._directory, ".shell", _KEPT_SHELLS)
-        return read_module(
-            entries.get(f"{self._form('shell')}-{wanted}", lambda: self._make_shell(hostcalls, callbacks)).read_bytes()
+        shell = entries.get(
+            f"{self._chosen_form('shell')}-{wanted}",
+            lambda: self._make_shell(hostcalls, callbacks, None if compile_all else self._cold),
         )
+        return read_module(shell.read_bytes())
+
+    def cold_code(self) -> range:
+        """Where in memory the code is that is interpreted."""
+        cold = self._cold
+        return range(cold.address, cold.address + len(cold.content))
 
     def standard_library(self) -> zipfile.ZipFile:
         """The source of CPython's standard library."""
@@ -132,6 +153,11 @@ class BaseImage:
         """The key of something that is made of the component."""
         return f"{name}-{self._component_file.stem.removeprefix('component-')}"
 
+    def _chosen_form(self, name: str) -> str:
+        """The key of something that also depends on what is compiled."""
+        chosen = hashlib.sha256(repr(sorted(self._compiled)).encode()).hexdigest()[:8]
+        return f"{self._form(name)}-{chosen}"
+
     @cached_property
     def _component(self) -> Component:
         try:
@@ -139,9 +165,16 @@ class BaseImage:
         except MalformedModule as error:
             raise unlinkable(error) from error
 
-    def _link(self, hostcalls: Collection[str], callbacks: Collection[str], *, runs_source: bool) -> LinkedModule:
+    def _link(
+        self,
+        hostcalls: Collection[str],
+        callbacks: Collection[str],
+        *,
+        runs_source: bool = False,
+        cold: ColdImage | None = None,
+    ) -> LinkedModule:
         try:
-            return link(self._component, hostcalls, callbacks, runs_source=runs_source)
+            return link(self._component, hostcalls, callbacks, runs_source=runs_source, cold=cold)
         except (LinkError, MalformedModule) as error:
             raise unlinkable(error) from error
 
@@ -150,20 +183,44 @@ class BaseImage:
         self._progress("linking the base image")
         return self._link([hostcall.name for hostcall in proxy_wasm_abi.load().hostcalls], (), runs_source=True)
 
-    def _make_loader(self) -> bytes:
-        linked = self._linked_loader
-        memory = bytearray(page_count(linked.module) * PAGE_SIZE)
-        fill(memory, linked.module.data)
-        return bytes(memory) + _ADDRESSES.pack(linked.stack_top, linked.regions[HEAP])
+    def _memory(self) -> tuple[bytes, tuple[int, int, int]]:
+        """The memory, and in it the top of the stack, the begin of the heap and the glue's page."""
+        content = self._entries(".memory").get(self._chosen_form("memory"), self._make_memory).read_bytes()
+        return content[_ADDRESSES.size :], _ADDRESSES.unpack_from(content)
 
-    def _compiled(self, engine: wasmtime.Engine) -> bytes:
+    def _make_memory(self) -> bytes:
+        linked = self._linked_loader
+        cold = self._made_cold.content
+        pages = page_count(linked.module)
+        memory = bytearray(pages * PAGE_SIZE)
+        fill(memory, linked.module.data)
+        padding = bytes(-len(cold) % PAGE_SIZE)
+        return b"".join((_ADDRESSES.pack(linked.stack_top, linked.regions[HEAP], (pages - 1) * PAGE_SIZE), memory, cold, padding))
+
+    @cached_property
+    def _made_cold(self) -> ColdImage:
+        linked = self._linked_loader
+        self._progress("setting aside what rarely runs")
+        candidates = [
+            index
+            for index, definition in enumerate(linked.definitions)
+            if definition is not None and linked.names.get(index) not in self._compiled
+        ]
+        return cold_image(linked.module, linked.definitions, candidates, page_count(linked.module) * PAGE_SIZE)
+
+    @cached_property
+    def _cold(self) -> ColdImage:
+        file = self._entries(".cold").get(self._chosen_form("cold"), lambda: self._made_cold.to_json())
+        return ColdImage.from_json(file.read_bytes(), self._memory()[0])
+
+    def _machine_code(self, engine: wasmtime.Engine) -> bytes:
         module = replace(self._linked_loader.module, data=[], customs=[])
         self._progress("compiling the base image")
         return bytes(wasmtime.Module(engine, write_module(module)).serialize())
 
-    def _make_shell(self, hostcalls: Collection[str], callbacks: Collection[str]) -> bytes:
+    def _make_shell(self, hostcalls: Collection[str], callbacks: Collection[str], cold: ColdImage | None) -> bytes:
         self._progress("linking the base image")
-        linked = self._link(hostcalls, callbacks, runs_source=False)
+        linked = self._link(hostcalls, callbacks, cold=cold)
         if linked.pointers != self._linked_loader.pointers:
             raise unlinkable(LinkError("the modules of a component differ in what lies behind their table"))
         producers = merge_producers(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from pywasm_compiler.cpython.base import BaseImage, tool_versions
 from pywasm_compiler.cpython.guest_vm import time_of_import
 from pywasm_compiler.cpython.loading import import_filter
-from pywasm_compiler.cpython.memory import PAGE_SIZE, segments
+from pywasm_compiler.cpython.memory import PAGE_SIZE, segments, without
 from pywasm_compiler.cpython.record import build_record
 from pywasm_compiler.engine import DebugInfo, Options, Program, Progress
 from pywasm_compiler.provenance import PROVENANCE_SECTION, encode_record, record_of
@@ -21,12 +22,18 @@ class CPythonEngine:
 
     name = "cpython"
 
+    def __init__(self, compiled: Collection[str] | None = None) -> None:
+        """`compiled` names the functions of CPython that are not interpreted; there is a list for the default."""
+        self._compiled = compiled
+
     def compile(self, program: Program, options: Options, progress: Progress) -> bytes:
         """The module's bytes. Raises CompileError when the filter cannot be imported in the guest."""
-        base = BaseImage(progress)
+        base = BaseImage(progress, self._compiled)
         progress("importing the filter in CPython and taking a snapshot")
         memory, stack_top = import_filter(base, program)
-        shell = base.shell(program.hostcalls, program.callbacks)
+        shell = base.shell(program.hostcalls, program.callbacks, compile_all=options.compile_all)
+        if options.compile_all:
+            memory = without(memory, base.cold_code())
         progress("writing the module")
         return write_module(
             replace(

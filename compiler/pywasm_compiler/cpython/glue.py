@@ -6,6 +6,7 @@ A `Code` is written instruction by instruction, each a method named as in the te
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -81,6 +82,11 @@ class Code:
         """Branch when the i32 on the stack is not zero."""
         return self._emit(0x0D, encode_unsigned(depth))
 
+    def br_table(self, depths: Sequence[int], default: int) -> Self:
+        """Branch to the block that the i32 on the stack selects."""
+        labels = b"".join(encode_unsigned(depth) for depth in (*depths, default))
+        return self._emit(0x0E, encode_unsigned(len(depths)) + labels)
+
     def return_(self) -> Self:
         """Return with what is on the stack."""
         return self._emit(0x0F)
@@ -89,9 +95,17 @@ class Code:
         """Call a function by its index."""
         return self._emit(0x10, encode_unsigned(function))
 
+    def call_indirect(self, type_index: int) -> Self:
+        """Call the function of the table that the i32 on the stack selects. Traps when its type is another."""
+        return self._emit(0x11, encode_unsigned(type_index) + b"\0")
+
     def drop(self) -> Self:
         """Drop the value on the stack."""
         return self._emit(0x1A)
+
+    def select(self) -> Self:
+        """Keep the first of two values if the i32 behind them is not zero, else the second."""
+        return self._emit(0x1B)
 
     # --- variables ---
 
@@ -141,7 +155,37 @@ class Code:
         """Store the low byte of an i32; the address is below it on the stack."""
         return self._memory(0x3A, 0, offset)
 
+    def load(self, opcode: int, offset: int = 0) -> Self:
+        """Any load, by its opcode."""
+        return self._memory(opcode, 0, offset)
+
+    def store(self, opcode: int, offset: int = 0) -> Self:
+        """Any store, by its opcode."""
+        return self._memory(opcode, 0, offset)
+
+    def memory_size(self) -> Self:
+        """Size of the memory in pages."""
+        return self._emit(0x3F, b"\0")
+
+    def memory_grow(self) -> Self:
+        """Grow the memory by as many pages; its size before, or -1."""
+        return self._emit(0x40, b"\0")
+
+    def memory_copy(self) -> Self:
+        """(target, source, size): copy bytes."""
+        return self._emit(0xFC, b"\x0a\0\0")
+
+    def memory_fill(self) -> Self:
+        """(target, byte, size): fill with a byte."""
+        return self._emit(0xFC, b"\x0b\0")
+
     # --- numbers ---
+
+    def operator(self, opcode: int) -> Self:
+        """Any instruction that computes and has no immediate, by its opcode as in `wasm.code`."""
+        if opcode > 0xFF:
+            return self._emit(opcode >> 8, encode_unsigned(opcode & 0xFF))
+        return self._emit(opcode)
 
     def i32_const(self, value: int) -> Self:
         """Push an i32, given as signed or unsigned."""

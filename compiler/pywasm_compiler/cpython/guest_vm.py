@@ -10,6 +10,7 @@ import wasmtime
 
 from pywasm_compiler.cpython.base import Loader
 from pywasm_compiler.cpython.linker import RUN_SOURCE
+from pywasm_compiler.cpython.memory import PAGE_SIZE
 from pywasm_compiler.errors import CompileError
 
 _OK, _NOT_FOUND = 0, 1
@@ -41,6 +42,7 @@ class GuestVm:
         memory = self._exports["memory"]
         assert isinstance(memory, wasmtime.Memory)
         self._memory = memory
+        memory.grow(self._store, len(loader.memory) // PAGE_SIZE - memory.size(self._store))
         memory.write(self._store, loader.memory, 0)
 
     def run(self, source: str) -> bool:

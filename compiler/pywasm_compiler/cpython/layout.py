@@ -54,6 +54,11 @@ class FunctionTable:
         """All but the imports. It grows while the bodies in it are looked at."""
         self._indices: dict[CoreDefinition, int] = {}
 
+    @property
+    def next_index(self) -> int:
+        """The index that the next function gets."""
+        return len(self.imports) + len(self.used)
+
     def defined(self, definition: CoreDefinition) -> int:
         """The index of a function that a library defines."""
         if definition not in self._indices:
@@ -66,7 +71,7 @@ class FunctionTable:
 
     def _append(self, function: CoreDefinition | GlueFunction) -> int:
         self.used.append(function)
-        return len(self.imports) + len(self.used) - 1
+        return self.next_index - 1
 
 
 class Globals:

@@ -15,6 +15,8 @@ from typing import Final
 from proxy_wasm_abi import load
 
 from pywasm_compiler.cpython import platform, trampolines
+from pywasm_compiler.cpython.cold.image import ColdImage
+from pywasm_compiler.cpython.cold.linking import ColdFunctions
 from pywasm_compiler.cpython.glue import Code, GlueFunction
 from pywasm_compiler.cpython.layout import STACK_POINTER_INDEX, FunctionTable, Globals, TypeTable
 from pywasm_compiler.cpython.libraries import Library, LinkError, select_libraries
@@ -68,17 +70,25 @@ class LinkedModule:
     stack_top: int
     parts: tuple[str, ...]
     regions: Mapping[str, int]
+    definitions: tuple[CoreDefinition | None, ...]
+    """Where its functions come from by index; None for imports and for our own."""
 
 
 def link(
-    component: Component, hostcalls: Collection[str], callbacks: Collection[str], *, runs_source: bool = False
+    component: Component,
+    hostcalls: Collection[str],
+    callbacks: Collection[str],
+    *,
+    runs_source: bool = False,
+    cold: ColdImage | None = None,
 ) -> LinkedModule:
     """Link the libraries of a component.
 
     The module imports these hostcalls, of those that the component was made with, and exports these callbacks. With
-    `runs_source` it also exports RUN_SOURCE. Raises LinkError, and MalformedModule for a module that breaks the format.
+    `runs_source` it also exports RUN_SOURCE. What is in `cold` is interpreted; all else is compiled. Raises LinkError,
+    and MalformedModule for a module that breaks the format.
     """
-    linker = _Linker(component, hostcalls)
+    linker = _Linker(component, hostcalls, cold)
     exports = list(linker.exports(callbacks))
     if runs_source:
         exports.append(linker.source_runner())
@@ -102,6 +112,7 @@ def link(
         stack_top=linker.globals.stack_top(),
         parts=tuple(map(linker.part, linker.functions.used)),
         regions=linker.globals.regions(),
+        definitions=linker.definitions(),
     )
 
 
@@ -120,7 +131,7 @@ class _IndexSpaces:
 
 
 class _Linker:
-    def __init__(self, component: Component, hostcalls: Collection[str]) -> None:
+    def __init__(self, component: Component, hostcalls: Collection[str], cold: ColdImage | None) -> None:
         self.component = component
         self.libraries = select_libraries(component)
         self.hostcalls = needed_hostcalls(hostcalls)
@@ -129,6 +140,7 @@ class _Linker:
         self.functions = FunctionTable([*(hostcall.name for hostcall in self.hostcalls), RANDOM])
         self.resolver = Resolver(component, self.libraries, self.functions, self.globals)
         self.spaces = {library.instance: self.spaces_of(library) for library in self.libraries}
+        self.cold = ColdFunctions(cold, self.functions, self.types) if cold else None
 
     def spaces_of(self, library: Library) -> _IndexSpaces:
         """What the indices in the bodies of a library become."""
@@ -145,6 +157,9 @@ class _Linker:
         """A function of the linked module."""
         if isinstance(used, GlueFunction):
             return Function(self.types.index(used.type), used.body)
+        if self.cold and self.cold.has(used):
+            signature = self.type_of(used)
+            return Function(self.types.index(signature), self.cold.stub(used, signature))
         library = self.libraries.by_instance[used.instance]
         spaces = self.spaces[used.instance]
         if build := spaces.replaced.get(used.index):
@@ -159,6 +174,10 @@ class _Linker:
         except MalformedModule as error:
             raise LinkError(f"{library.name}: {library.names.get(used.index, used.index)}: {error}") from error
         return Function(spaces.types[function.type_index], body)
+
+    def type_of(self, definition: CoreDefinition) -> FuncType:
+        """The type of a library's function."""
+        return self.libraries.by_instance[definition.instance].module.function_type(definition.index)
 
     def elements(self) -> list[ElementSegment]:
         """What fills the table: a segment for each run of functions without a gap."""
@@ -182,7 +201,11 @@ class _Linker:
 
     def pointers(self) -> list[ElementSegment]:
         """What comes behind the libraries' part of the table."""
-        return [_elements(self._table_size(), self.resolver.pointers)]
+        return [_elements(self._table_size(), [*self.resolver.pointers, *self.called_by_cold()])]
+
+    def called_by_cold(self) -> list[int]:
+        """The compiled functions that interpreted ones call."""
+        return self.cold.elements if self.cold else []
 
     def imports(self) -> Iterator[Import]:
         """The host's functions."""
@@ -221,7 +244,7 @@ class _Linker:
 
     def table(self) -> TableType:
         """The table, which never grows."""
-        size = self._table_size() + len(self.resolver.pointers)
+        size = self._table_size() + len(self.resolver.pointers) + len(self.called_by_cold())
         return TableType(ValType.FUNCREF, Limits(size, size))
 
     def _table_size(self) -> int:
@@ -270,6 +293,11 @@ class _Linker:
             elif (name := self.libraries.by_instance[used.instance].names.get(used.index)) is not None:
                 names[index] = name
         return names
+
+    def definitions(self) -> tuple[CoreDefinition | None, ...]:
+        """Where all functions come from by index, imports included."""
+        own = (used if isinstance(used, CoreDefinition) else None for used in self.functions.used)
+        return (*(None for _ in self.functions.imports), *own)
 
 
 def _elements(start: int, functions: Sequence[int]) -> ElementSegment:

@@ -64,8 +64,7 @@ def import_filter(base: BaseImage, program: Program) -> tuple[bytes, int]:
     if not ended:
         raise CompileError("the filter cannot be imported in the guest, and the guest does not say why")
     memory = guest.memory()
-    glue = len(loader.memory) - PAGE_SIZE
-    memory[glue : glue + PAGE_SIZE] = bytes(PAGE_SIZE)  # what the glue keeps there is of that time
+    memory[loader.glue : loader.glue + PAGE_SIZE] = bytes(PAGE_SIZE)  # what the glue keeps there is of that time
     try:
         zero_free_memory(memory, loader.stack_top, loader.heap)
         for begin, end in frozen_ranges(engine, loader, entries):

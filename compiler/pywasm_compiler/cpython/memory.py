@@ -30,6 +30,11 @@ def fill(memory: bytearray, segments: Iterable[DataSegment]) -> None:
         memory[start : start + len(segment.content)] = segment.content
 
 
+def without(memory: bytes, addresses: range) -> bytes:
+    """A memory with zeros at some addresses."""
+    return memory[: addresses.start] + bytes(len(addresses)) + memory[addresses.stop :]
+
+
 def segments(memory: bytes, start: int) -> Iterator[DataSegment]:
     """Segments that fill a memory of zeros from `start` on, without long runs of zeros."""
     for zeros in _ZEROS.finditer(memory, start):

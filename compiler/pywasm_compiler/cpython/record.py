@@ -31,5 +31,5 @@ def build_record(image: str, versions: Mapping[str, str], time_of_import: int, o
             "source_date_epoch": time_of_import,
             "tools": dict(versions),
         },
-        "options": {"debug_info": str(options.debug_info)},
+        "options": {"debug_info": str(options.debug_info), "compile_all": options.compile_all},
     }

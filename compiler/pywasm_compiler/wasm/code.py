@@ -107,6 +107,7 @@ _PROPOSALS: Final = {
     0xFE: "threads",
 }
 
+_MAX_LOCALS: Final = 50_000  # V8's
 _CALL, _CALL_INDIRECT, _GLOBAL_GET, _GLOBAL_SET, _I32_CONST, _REF_FUNC = 0x10, 0x11, 0x23, 0x24, 0x41, 0xD2
 _BLOCKS: Final = frozenset((0x02, 0x03, 0x04))
 _REMAPPED_OPCODES: Final = _BLOCKS | {_CALL, _CALL_INDIRECT, _GLOBAL_GET, _GLOBAL_SET, _REF_FUNC}
@@ -184,11 +185,26 @@ def remap_body(body: bytes, functions: Sequence[int], globals_: Sequence[int | C
         raise MalformedModule(position, "an index beyond its index space") from None
 
 
+def insert_at_entry(body: bytes, code: bytes) -> bytes:
+    """A body that runs some code first, which is encoded and leaves the stack as it is."""
+    start = _after_locals(body)
+    return body[:start] + code + body[start:]
+
+
 def iter_instructions(body: bytes) -> Iterator[DecodedInstruction]:
     """The instructions of a body, in order, with their immediates. For inspection and tests: readable, not fast."""
     cursor = Cursor(body, _after_locals(body))
     while cursor.remaining:
         yield _decode(cursor)
+
+
+def local_types(body: bytes) -> tuple[ValType, ...]:
+    """The types of the local variables that a body declares: parameters are not among them."""
+    cursor = Cursor(body)
+    runs = [(cursor.u32(), _value_type(cursor)) for _ in range(cursor.count())]
+    if sum(count for count, _ in runs) > _MAX_LOCALS:
+        raise MalformedModule(0, f"more than {_MAX_LOCALS} locals")
+    return tuple(ValType(value_type) for count, value_type in runs for _ in range(count))
 
 
 def _after_locals(body: bytes) -> int:

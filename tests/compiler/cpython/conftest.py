@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from proxy_wasm_abi import load
+from pywasm_compiler.cpython import CPythonEngine
 from pywasm_compiler.cpython.componentize import componentize
 from pywasm_compiler.engine import Options, Program, engine
 
@@ -41,8 +42,20 @@ def module_bytes(program: Program) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def compiled(module_bytes: bytes) -> CompiledModule:
+def built(module_bytes: bytes) -> CompiledModule:
     return CompiledModule(module_bytes)
+
+
+@pytest.fixture(scope="session")
+def compiled(built: CompiledModule) -> CompiledModule:
+    """What hosts run."""
+    return built
+
+
+@pytest.fixture(scope="session")
+def interpreted(program: Program) -> CompiledModule:
+    """The same, but for the interpreter and what it cannot run all functions are interpreted."""
+    return CompiledModule(CPythonEngine(compiled=()).compile(program, Options(), lambda step: None))
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def files_below(directory: Path) -> list[str]:
 
 def test_program_handed_to_the_engine(source: Path, fake: FakeEngine) -> None:
     steps: list[str] = []
-    assert build(source, engine="fake", debug_info=DebugInfo.NONE, progress=steps.append) == b"module 1"
+    assert build(source, engine="fake", options=Options(DebugInfo.NONE), progress=steps.append) == b"module 1"
     program = fake.programs[0]
     assert program.filter_module == "filter"
     assert program.runtime_module == "pywasm_filter.sdk.guest"
@@ -255,7 +255,7 @@ def test_every_input_counts(source: Path, fake: FakeEngine, cache: Path) -> None
     modules = {cached_build(source, engine="fake")}
     (source.parent / "table.json").write_text("{}")
     modules.add(cached_build(source, engine="fake"))
-    modules.add(cached_build(source, engine="fake", debug_info=DebugInfo.NONE))
+    modules.add(cached_build(source, engine="fake", options=Options(DebugInfo.NONE)))
     source.write_text(FILTER + "import helper\n")
     (source.parent / "helper.py").write_text("")
     modules.add(cached_build(source, engine="fake"))

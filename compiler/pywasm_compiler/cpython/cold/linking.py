@@ -1,0 +1,38 @@
+"""Interpreted functions in a module that is being linked."""
+
+from __future__ import annotations
+
+from pywasm_compiler.cpython.cold import interpreter
+from pywasm_compiler.cpython.cold.image import ColdImage
+from pywasm_compiler.cpython.layout import STACK_POINTER_INDEX, FunctionTable, TypeTable
+from pywasm_compiler.wasm.component_model import CoreDefinition
+from pywasm_compiler.wasm.model import FuncType
+
+
+class ColdFunctions:
+    """The interpreter for an image, in a module, and the stubs of its functions."""
+
+    def __init__(self, image: ColdImage, functions: FunctionTable, types: TypeTable) -> None:
+        self._image = image
+        self._functions = functions
+        self._entries: dict[FuncType, int] = {}
+        self._surroundings = interpreter.Surroundings(
+            stack_pointer=STACK_POINTER_INDEX,
+            directory=image.address,
+            interpret=functions.next_index,
+            invoke=functions.next_index + 1,
+        )
+        functions.add(interpreter.interpret(self._surroundings, image.operations))
+        functions.add(interpreter.invoke(image.signatures, types.index))
+        self.elements = [functions.defined(definition) for definition in image.elements]
+        """What the table has to hold from `table_size` of the image on."""
+
+    def has(self, definition: CoreDefinition) -> bool:
+        """Whether a function is interpreted."""
+        return definition in self._image.functions
+
+    def stub(self, definition: CoreDefinition, signature: FuncType) -> bytes:
+        """The body of what stands for an interpreted function in the module."""
+        if signature not in self._entries:
+            self._entries[signature] = self._functions.add(interpreter.entry(signature, self._surroundings))
+        return interpreter.stub(signature, self._image.functions[definition], self._entries[signature])
