@@ -12,6 +12,9 @@ from pywasm_compiler.wasm.format import I32_CONST
 from pywasm_compiler.wasm.model import Module, SegmentMode
 
 HEAP: Final = "heap"
+GROWN: Final = "grown heap"
+"""What the heap has become longer by, which may lie apart from it."""
+INTERPRETED: Final = "interpreted functions"
 _U32: Final = 0xFFFF_FFFF
 _CODE: Final = "code"
 _DATA: Final = "data"
@@ -58,7 +61,8 @@ def breakdown(module: Module, sections: Mapping[str, int], size: int, snapshot: 
 def heap_size(module: Module) -> int:
     """How many bytes the file holds of the heap; 0 for modules that do not say where it begins."""
     memory = record_of(module).get(LAYOUT, {}).get("memory", {})
-    return _region_sizes(module, memory).get(HEAP, 0)
+    sizes = _region_sizes(module, memory)
+    return sizes.get(HEAP, 0) + sizes.get(GROWN, 0)
 
 
 def _code(size: int, parts: Mapping[str, Mapping[str, int]]) -> Share:
@@ -71,9 +75,11 @@ def _data(module: Module, size: int, memory: Mapping[str, int], snapshot: Share 
     if not memory:
         return Share("data", size)
     sizes = _region_sizes(module, memory)
-    heap = Share("snapshot", sizes.pop(HEAP, 0), () if snapshot is None else snapshot.children)
+    heap_bytes = sizes.pop(HEAP, 0) + sizes.pop(GROWN, 0)
+    heap = Share("snapshot", heap_bytes, () if snapshot is None else snapshot.children)
+    interpreted = Share(INTERPRETED, sizes.pop(INTERPRETED, 0))
     static = divided("static data of the interpreter", (Share(name, count) for name, count in sizes.items()))
-    return divided("data", (static, heap), size, "addresses of segments")
+    return divided("data", (static, heap, interpreted), size, "addresses of segments")
 
 
 def _region_sizes(module: Module, memory: Mapping[str, int]) -> dict[str, int]:

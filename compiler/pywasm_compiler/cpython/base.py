@@ -122,8 +122,7 @@ class BaseImage:
 
     def cold_code(self) -> range:
         """Where in memory the code is that is interpreted."""
-        cold = self._cold
-        return range(cold.address, cold.address + len(cold.content))
+        return self._cold.addresses
 
     def standard_library(self) -> zipfile.ZipFile:
         """The source of CPython's standard library."""
@@ -195,7 +194,9 @@ class BaseImage:
         memory = bytearray(pages * PAGE_SIZE)
         fill(memory, linked.module.data)
         padding = bytes(-len(cold) % PAGE_SIZE)
-        return b"".join((_ADDRESSES.pack(linked.stack_top, linked.regions[HEAP], (pages - 1) * PAGE_SIZE), memory, cold, padding))
+        return b"".join(
+            (_ADDRESSES.pack(linked.stack_top, linked.regions[HEAP], (pages - 1) * PAGE_SIZE), memory, cold, padding)
+        )
 
     @cached_property
     def _made_cold(self) -> ColdImage:

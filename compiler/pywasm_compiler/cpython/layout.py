@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from pywasm_compiler.breakdown import HEAP
 from pywasm_compiler.cpython.glue import GlueFunction
 from pywasm_compiler.cpython.libraries import Libraries, Library, LinkError
 from pywasm_compiler.wasm.code import Const
@@ -19,7 +20,6 @@ STACK_POINTER: Final = "__stack_pointer"
 STACK_POINTER_INDEX: Final = 0
 """The only global of the linked module."""
 
-HEAP: Final = "heap"
 """The region behind the libraries' static data."""
 
 _MEMORY_BASE: Final = ":memory_base"

@@ -14,6 +14,7 @@ from typing import Final
 
 from proxy_wasm_abi import load
 
+from pywasm_compiler.breakdown import GROWN, INTERPRETED
 from pywasm_compiler.cpython import platform, trampolines
 from pywasm_compiler.cpython.cold.image import ColdImage
 from pywasm_compiler.cpython.cold.linking import ColdFunctions
@@ -60,8 +61,8 @@ class LinkedModule:
 
     Modules of one component can be given each other's memory if `pointers`, what comes behind the libraries' part of
     the table, is the same. The stack goes down from `stack_top`. `parts` say of each function that the module defines
-    which part of the interpreter it belongs to, `regions` where in memory each library's static data begins, and the
-    heap.
+    which part of the interpreter it belongs to, `regions` where in memory each library's static data begins, the heap
+    and what is interpreted.
     """
 
     module: Module
@@ -111,7 +112,7 @@ def link(
         pointers=tuple(linker.resolver.pointer_names),
         stack_top=linker.globals.stack_top(),
         parts=tuple(map(linker.part, linker.functions.used)),
-        regions=linker.globals.regions(),
+        regions=linker.regions(),
         definitions=linker.definitions(),
     )
 
@@ -283,6 +284,13 @@ class _Linker:
     def parts(self) -> Mapping[int, Sequence[str]]:
         """The parts that the functions of each library belong to, by its instance."""
         return {library.instance: parts_of(library) for library in self.libraries}
+
+    def regions(self) -> dict[str, int]:
+        """Where in memory each kind of content begins."""
+        regions = self.globals.regions()
+        if self.cold:
+            regions |= {INTERPRETED: self.cold.addresses.start, GROWN: self.cold.addresses.stop}
+        return regions
 
     def names(self) -> dict[int, str]:
         """Names of all functions by index, imports included."""

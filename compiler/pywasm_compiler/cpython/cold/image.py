@@ -39,6 +39,11 @@ class ColdImage:
     operations: tuple[Operation, ...]
     signatures: tuple[FuncType, ...]
 
+    @property
+    def addresses(self) -> range:
+        """Where in memory the content is."""
+        return range(self.address, self.address + len(self.content))
+
     def to_json(self) -> bytes:
         """Everything but the content."""
         return json.dumps(

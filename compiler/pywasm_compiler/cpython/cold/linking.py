@@ -27,6 +27,11 @@ class ColdFunctions:
         self.elements = [functions.defined(definition) for definition in image.elements]
         """What the table has to hold from `table_size` of the image on."""
 
+    @property
+    def addresses(self) -> range:
+        """Where in memory the code is that is interpreted."""
+        return self._image.addresses
+
     def has(self, definition: CoreDefinition) -> bool:
         """Whether a function is interpreted."""
         return definition in self._image.functions
