@@ -22,11 +22,11 @@ import proxy_wasm_abi
 import wasmtime
 
 import pywasm_compiler
+from pywasm_compiler.breakdown import HEAP
 from pywasm_compiler.cache import CacheEntries, cache_directory
 from pywasm_compiler.cpython.cold.image import ColdImage, cold_image
 from pywasm_compiler.cpython.cold.selection import compiled_functions
 from pywasm_compiler.cpython.componentize import componentize
-from pywasm_compiler.cpython.layout import HEAP
 from pywasm_compiler.cpython.libraries import LinkError
 from pywasm_compiler.cpython.linker import LinkedModule, link
 from pywasm_compiler.cpython.memory import PAGE_SIZE, fill, page_count
