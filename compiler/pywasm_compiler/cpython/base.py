@@ -30,6 +30,7 @@ from pywasm_compiler.cpython.componentize import componentize
 from pywasm_compiler.cpython.libraries import LinkError
 from pywasm_compiler.cpython.linker import LinkedModule, link
 from pywasm_compiler.cpython.memory import PAGE_SIZE, fill, page_count
+from pywasm_compiler.cpython.origins import GLUE, SOURCE_CODE
 from pywasm_compiler.cpython.record import layout_record
 from pywasm_compiler.engine import Progress
 from pywasm_compiler.errors import CompileError
@@ -202,10 +203,11 @@ class BaseImage:
     def _made_cold(self) -> ColdImage:
         linked = self._linked_loader
         self._progress("setting aside what rarely runs")
+        parts = (*(GLUE for _ in linked.module.imports), *linked.parts)
         candidates = [
             index
-            for index, definition in enumerate(linked.definitions)
-            if definition is not None and linked.names.get(index) not in self._compiled
+            for index, (definition, part) in enumerate(zip(linked.definitions, parts, strict=True))
+            if definition is not None and (part in SOURCE_CODE or linked.names.get(index) not in self._compiled)
         ]
         return cold_image(linked.module, linked.definitions, candidates, page_count(linked.module) * PAGE_SIZE)
 

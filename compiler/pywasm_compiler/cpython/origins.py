@@ -20,6 +20,10 @@ CORE: Final = "CPython"
 _PARSER: Final = "CPython, parser"
 _COMPILER: Final = "CPython, compiler"
 _LIBC: Final = "libc"
+
+SOURCE_CODE: Final = frozenset({_PARSER, _COMPILER})
+"""What works on source code: for a filter that has been imported, only where it shows a traceback."""
+
 _MODULE: Final = "PyInit_"
 
 _PARTS: Final[Mapping[str, str]] = {
