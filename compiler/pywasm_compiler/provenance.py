@@ -49,6 +49,13 @@ def _is_options(part: object) -> bool:
     return isinstance(part, dict) and _all(part.values(), lambda value: isinstance(value, (str, bool, int)))
 
 
+def _is_digest(part: object) -> bool:
+    match part:
+        case {"files": int(), "sha256": str()}:
+            return True
+    return False
+
+
 def _is_filter(part: object) -> bool:
     match part:
         case {"module": str(), "files": int(), "sha256": str()}:
@@ -102,6 +109,7 @@ def _all(values: Any, is_right: Callable[[object], bool]) -> bool:
 
 _PARTS: Final[Mapping[str, Callable[[object], bool]]] = {
     "build": _is_build,
+    "data": _is_digest,
     "filter": _is_filter,
     LAYOUT: _is_layout,
     "options": _is_options,

@@ -101,6 +101,8 @@ def _print_provenance(shown: Console, record: Record) -> None:
         _row(shown, "built for", ", ".join(target["hosts"]) + allowed)
     if source := record.get("filter"):
         _row(shown, "sources", f"{source['module']}: {_count(source['files'])}, sha256 {source['sha256']}")
+    if (data := record.get("data")) and data["files"]:
+        _row(shown, "data read", f"{_count(data['files'])}, sha256 {data['sha256']}")
 
 
 def _package(package: Mapping[str, Any]) -> str:

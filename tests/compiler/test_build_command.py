@@ -96,6 +96,7 @@ def test_how_it_was_made(built: tuple[Path, dict[str, object]]) -> None:
     assert record["build"]["tools"].keys() == {"componentize-py", "pywasm-filter", "wasmtime"}
     assert record["filter"]["module"] == "filter"
     assert record["filter"]["files"] == 2
+    assert record["data"]["files"] == 1
     assert [package["name"] for package in record["packages"]] == ["pywasm-filter"]
     assert str(built[0].parent) not in json.dumps(record)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 from pywasm_compiler.cpython.base import BaseImage, tool_versions
 from pywasm_compiler.cpython.guest_vm import time_of_import
@@ -30,7 +31,8 @@ class CPythonEngine:
         """The module's bytes. Raises CompileError when the filter cannot be imported in the guest."""
         base = BaseImage(progress, self._compiled)
         progress("importing the filter in CPython and taking a snapshot")
-        memory, stack_top = import_filter(base, program)
+        snapshot = import_filter(base, program, all_docstrings=options.debug_info is DebugInfo.FULL)
+        memory, stack_top = snapshot.memory, snapshot.stack_top
         shell = base.shell(program.hostcalls, program.callbacks, compile_all=options.compile_all)
         if options.compile_all:
             memory = without(memory, base.cold_code())
@@ -40,18 +42,21 @@ class CPythonEngine:
                 shell,
                 memories=[MemoryType(Limits(len(memory) // PAGE_SIZE))],
                 data=list(segments(memory, stack_top)),
-                customs=_customs(shell, program, base, options),
+                customs=_customs(shell, program, base, options, snapshot.data),
             )
         )
 
 
-def _customs(shell: Module, program: Program, base: BaseImage, options: Options) -> list[CustomSection]:
+def _customs(
+    shell: Module, program: Program, base: BaseImage, options: Options, data: Mapping[str, Any]
+) -> list[CustomSection]:
     """The shell's custom sections, with what there is to say of the program."""
     named = replace(module_names(shell), module=program.filter_module)
     record = {
         **record_of(shell),
         **build_record(base.identity, tool_versions(), time_of_import(), options),
         **program.provenance,
+        "data": dict(data),
     }
     contents = {NAME_SECTION: encode_names(named), PROVENANCE_SECTION: encode_record(record)}
     return [

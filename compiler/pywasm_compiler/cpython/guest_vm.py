@@ -20,17 +20,31 @@ _ASK: Final = "proxy_call_foreign_function"
 _ALLOCATOR: Final = "proxy_on_memory_allocate"
 
 
-class GuestVm:
-    """A guest of its own. `answer` gets its questions, each with an argument; None is for what is not there."""
+def _unheard(_: bytes) -> None:
+    """Messages that nobody wants."""
 
-    def __init__(self, engine: wasmtime.Engine, loader: Loader, answer: Callable[[str, bytes], bytes | None]) -> None:
+
+class GuestVm:
+    """A guest of its own. `answer` gets its questions, each with an argument; None is for what is not there.
+
+    `heard` gets the messages that it logs.
+    """
+
+    def __init__(
+        self,
+        engine: wasmtime.Engine,
+        loader: Loader,
+        answer: Callable[[str, bytes], bytes | None],
+        heard: Callable[[bytes], None] = _unheard,
+    ) -> None:
         self._answer = answer
+        self._heard = heard
         self._store = wasmtime.Store(engine)
         self._time_ns = time_of_import() * 1_000_000_000
         functions: dict[str, Callable[..., int]] = {
             _ASK: self._ask,
             "proxy_get_current_time_nanoseconds": self._current_time,
-            "proxy_log": lambda level, address, size: _OK,
+            "proxy_log": self._log,
             "random_get": self._random,
         }
         imports = []
@@ -52,6 +66,13 @@ class GuestVm:
     def memory(self) -> bytearray:
         """All of the memory."""
         return self._memory.read(self._store)
+
+    def restore(self, memory: bytearray) -> None:
+        """Make this the memory: that of a guest of the same code."""
+        missing = len(memory) // PAGE_SIZE - self._memory.size(self._store)
+        if missing > 0:
+            self._memory.grow(self._store, missing)
+        self._memory.write(self._store, memory, 0)
 
     def _call(self, name: str, *arguments: int) -> int:
         function = self._exports[name]
@@ -79,6 +100,10 @@ class GuestVm:
             return _NOT_FOUND
         for address, number in ((result, self._put(answer) if answer else 0), (result_size, len(answer))):
             self._memory.write(self._store, number.to_bytes(4, "little"), address)
+        return _OK
+
+    def _log(self, level: int, address: int, size: int) -> int:
+        self._heard(self._read(address, size))
         return _OK
 
     def _current_time(self, result: int) -> int:

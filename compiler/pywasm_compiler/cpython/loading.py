@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
 import wasmtime
 
@@ -39,8 +39,19 @@ class _Failure(TypedDict):
     traceback: str
 
 
-def import_filter(base: BaseImage, program: Program) -> tuple[bytes, int]:
-    """The memory with the program in it, and where the stack in it begins, below which nothing counts.
+class Snapshot(NamedTuple):
+    """The memory with a program in it. The stack begins at `stack_top`; below that nothing counts.
+
+    `data` tells of the files that were read meanwhile, beside modules.
+    """
+
+    memory: bytes
+    stack_top: int
+    data: Mapping[str, Any]
+
+
+def import_filter(base: BaseImage, program: Program, *, all_docstrings: bool) -> Snapshot:
+    """Import a program. With `all_docstrings` the standard library and the runtime keep theirs.
 
     Raises CompileError when the program cannot be imported.
     """
@@ -49,7 +60,9 @@ def import_filter(base: BaseImage, program: Program) -> tuple[bytes, int]:
     entries = SmallEntries(cache_directory("code"), _KEPT_CODE)
     with base.standard_library() as library:
         files = ModuleFiles(program.search_path, library)
-        host = _Host(files, CompiledModules(files, CodeCache(engine, loader, entries), program.runtime_module))
+        cache = CodeCache(engine, loader, entries)
+        modules = CompiledModules(files, cache, program.runtime_module, all_docstrings=all_docstrings)
+        host = _Host(files, modules)
         guest = GuestVm(engine, loader, host.answer)
         try:
             ended = guest.run(f"import pywasm_loader\npywasm_loader.load{_arguments(program)!r}\n")
@@ -71,7 +84,7 @@ def import_filter(base: BaseImage, program: Program) -> tuple[bytes, int]:
             memory[begin:end] = bytes(end - begin)
     except LinkError as error:
         raise unlinkable(error) from error
-    return bytes(memory), loader.stack_top
+    return Snapshot(bytes(memory), loader.stack_top, files.data())
 
 
 class _Host:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pywasm_compiler.cpython.code_cache import Code, CodeCache
 from pywasm_compiler.cpython.componentize import GUEST
 
 _STANDARD_LIBRARY: Final = "/python/"
+_MODULE: Final = ".py"
 
 
 class ModuleFile(NamedTuple):
@@ -35,6 +37,16 @@ class ModuleFiles:
         self._roots = [(f"/{number}/", path) for number, path in enumerate((GUEST, *search_path))]
         self._library = library
         self._names = frozenset(library.namelist())
+        self._read: dict[str, bytes] = {}
+
+    def data(self) -> dict[str, Any]:
+        """How many files the filter has read that are no modules, and a hash over their names and contents."""
+        digest = hashlib.sha256()
+        for name, content in sorted(self._read.items()):
+            for part in (name.encode("utf-8", "surrogatepass"), content):
+                digest.update(len(part).to_bytes(8, "little"))
+                digest.update(part)
+        return {"files": len(self._read), "sha256": digest.hexdigest()}
 
     def module(self, name: str) -> ModuleFile | None:
         """A module by its dotted name."""
@@ -51,7 +63,12 @@ class ModuleFiles:
             entry = name.removeprefix(_STANDARD_LIBRARY)
             return self._library.read(entry) if entry in self._names else None
         path = self._path(name)
-        return path.read_bytes() if path is not None and path.is_file() else None
+        if path is None or not path.is_file():
+            return None
+        content = path.read_bytes()
+        if path.suffix != _MODULE:
+            self._read[name] = content
+        return content
 
     def directory(self, name: str) -> bytes | None:
         """The names in a directory, one a line."""
@@ -90,14 +107,15 @@ class ModuleFiles:
 class CompiledModules:
     """The code of modules by name.
 
-    The standard library and the runtime's own package have no docstrings; those of the author's modules and of what is
-    installed may be of use at run time.
+    The standard library and the runtime's own package have no docstrings, unless they are asked for; those of the
+    author's modules and of what is installed may be of use at run time.
     """
 
-    def __init__(self, files: ModuleFiles, cache: CodeCache, runtime_module: str) -> None:
+    def __init__(self, files: ModuleFiles, cache: CodeCache, runtime_module: str, *, all_docstrings: bool) -> None:
         self._files = files
         self._cache = cache
         self._runtime_package = runtime_module.partition(".")[0]
+        self._all_docstrings = all_docstrings
 
     def find(self, name: str) -> ModuleFile | None:
         """A module's file."""
@@ -119,4 +137,5 @@ class CompiledModules:
         return self._cache.packed(found.file, found.source, dictionary, docstrings=self._has_docstrings(name, found))
 
     def _has_docstrings(self, name: str, found: ModuleFile) -> bool:
-        return not found.is_standard and name.partition(".")[0] != self._runtime_package
+        own = not found.is_standard and name.partition(".")[0] != self._runtime_package
+        return own or self._all_docstrings

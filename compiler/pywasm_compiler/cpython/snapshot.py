@@ -6,7 +6,7 @@ Nothing of the measuring gets into the module: it is done on a copy.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import wasmtime
 from pywasm_compiler.breakdown import HEAP, Share, divided, heap_size
 from pywasm_compiler.cpython.base import BaseImage
 from pywasm_compiler.cpython.componentize import GUEST
-from pywasm_compiler.cpython.linker import RUN_SOURCE
+from pywasm_compiler.cpython.guest_vm import GuestVm
 from pywasm_compiler.cpython.memory import PAGE_SIZE, fill, page_count
 from pywasm_compiler.engine import Progress
 from pywasm_compiler.errors import CompileError
@@ -25,7 +25,6 @@ from pywasm_compiler.wasm.model import Module
 _MEASURE: Final = "pywasm_sizes"
 _HOSTCALLS: Final = "pywasm_hostcalls"
 _INFO: Final = 2
-_U32: Final = 0xFFFF_FFFF
 _STANDARD_LIBRARY: Final = "/python/"
 _ENGINE_DIRECTORIES: Final = ("/0/", "/world/", "/bundled/")
 _SDK: Final = "pywasm_filter"
@@ -87,59 +86,22 @@ def _place(module: str, file: str, distributions: Mapping[str, str]) -> tuple[st
 
 def _measured(base: BaseImage, module: Module, heap: int) -> dict[str, dict[str, Any]]:
     source = (GUEST / f"{_MEASURE}.py").read_text(encoding="utf-8")
-    revived = _Revived(base, module)
-    told = revived.run(
+    told: list[bytes] = []
+    engine = wasmtime.Engine()
+    guest = GuestVm(engine, base.loader(engine), _refuse, told.append)
+    content = bytearray(page_count(module) * PAGE_SIZE)
+    fill(content, module.data)
+    guest.restore(content)
+    ended = guest.run(
         f"exec(compile({source!r}, '<{_MEASURE}>', 'exec'), sizes := {{'__name__': {_MEASURE!r}}})\n"
         "import sys\n"
         f"sys.modules[{_HOSTCALLS!r}].proxy_log({_INFO}, repr(sizes['measure']({heap})).encode())\n"
     )
-    if told is None:
+    if not ended or not told:
         raise CompileError("its snapshot cannot be measured: the interpreter in it reports an exception")
-    sizes: dict[str, dict[str, Any]] = ast.literal_eval(told)
+    sizes: dict[str, dict[str, Any]] = ast.literal_eval(told[-1].decode())
     return sizes
 
 
-class _Revived:
-    """The base image with the memory of a module."""
-
-    def __init__(self, base: BaseImage, module: Module) -> None:
-        engine = wasmtime.Engine()
-        loader = base.loader(engine)
-        self._store = wasmtime.Store(engine)
-        self._told: str | None = None
-        imports = []
-        for imported in loader.module.imports:
-            assert isinstance(imported.type, wasmtime.FuncType)
-            function: Callable[..., int] = self._log if imported.name == "proxy_log" else _refuse
-            imports.append(wasmtime.Func(self._store, imported.type, function))
-        self._exports = wasmtime.Instance(self._store, loader.module, imports).exports(self._store)
-        memory = self._exports["memory"]
-        assert isinstance(memory, wasmtime.Memory)
-        self._memory = memory
-        content = bytearray(page_count(module) * PAGE_SIZE)
-        fill(content, module.data)
-        if (missing := page_count(module) - memory.size(self._store)) > 0:
-            memory.grow(self._store, missing)
-        memory.write(self._store, content, 0)
-
-    def run(self, source: str) -> str | None:
-        """What a program logs in the end; None if it raises an exception."""
-        program = source.encode() + b"\0"
-        address = self._call("proxy_on_memory_allocate", len(program)) & _U32
-        self._memory.write(self._store, program, address)
-        return self._told if self._call(RUN_SOURCE, address) == 0 else None
-
-    def _call(self, name: str, *arguments: int) -> int:
-        function = self._exports[name]
-        assert isinstance(function, wasmtime.Func)
-        result: int = function(self._store, *arguments)
-        return result
-
-    def _log(self, level: int, address: int, size: int) -> int:
-        start = address & _U32
-        self._told = self._memory.read(self._store, start, start + size).decode()
-        return 0
-
-
-def _refuse(*_: int) -> int:
-    raise RuntimeError("a hostcall while a snapshot is measured")
+def _refuse(question: str, argument: bytes) -> None:
+    """A snapshot asks nothing any more."""

@@ -16,6 +16,9 @@ _HEADER = 4
 _UNIT = 16
 """What dlmalloc of wasi-libc puts before a block, and what it rounds blocks up to."""
 
+_ENGINE = "/0/"
+"""Where the modules are that bring the filter in. What they make is theirs, wherever it hangs."""
+
 _SHARED = "(shared)"
 _INTERPRETER = "(interpreter)"
 _OWN = "pywasm_sizes"
@@ -121,4 +124,7 @@ class _Census:
         if isinstance(value, type):
             module = type.__dict__["__module__"].__get__(value)
             return module if isinstance(module, str) and module in self._packages else None
+        maker = type(value).__module__
+        if isinstance(maker, str) and self.files.get(maker, "").startswith(_ENGINE) and not isinstance(value, _MODULE):
+            return maker
         return self._by_address.get(id(value))
