@@ -38,6 +38,7 @@ _PARTS: Final[Mapping[str, str]] = {
     "_PyCfgBuilder_Free": _COMPILER,
     "_PyFrame_Traverse": CORE,
     "_PyInstructionSequence_NewLabel": _COMPILER,
+    "no_intrinsic1": CORE,
     "_PySymtable_Build": _COMPILER,
     "_PySys_GetRequiredAttr": CORE,
     "pysqlite_close_all_blobs": "_sqlite3 (C module)",
