@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import zlib
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 import wasmtime
@@ -15,6 +16,17 @@ from pywasm_compiler.cpython.componentize import GUEST
 from pywasm_compiler.cpython.guest_vm import GuestVm
 
 _COMPILER: Final = (GUEST / "pywasm_code.py").read_text(encoding="utf-8")
+
+
+class Kept(StrEnum):
+    """What is kept of a source, beside what it does."""
+
+    ALL = "all"
+    LINES = "lines"
+    """No docstrings; tracebacks have lines, and could not mark what is meant within one."""
+
+    CODE = "code"
+    """No annotations of its functions and variables, either."""
 
 
 class Code(NamedTuple):
@@ -35,22 +47,22 @@ class CodeCache:
         self._loader = loader
         self._entries = entries
 
-    def code(self, file: str, source: bytes, *, docstrings: bool) -> Code | None:
+    def code(self, file: str, source: bytes, kept: Kept) -> Code | None:
         """A module's code; None for source that the guest cannot compile.
 
         `file` is its name in the guest."""
-        key = hashlib.sha256(repr((self._loader.identity, file, docstrings)).encode() + source).hexdigest()
-        return _decoded(self._entries.get(key, lambda: self._compile(file, source, docstrings)))
+        key = hashlib.sha256(repr((self._loader.identity, file, str(kept))).encode() + source).hexdigest()
+        return _decoded(self._entries.get(key, lambda: self._compile(file, source, kept)))
 
-    def packed(self, file: str, source: bytes, dictionary: bytes, *, docstrings: bool) -> Code | None:
+    def packed(self, file: str, source: bytes, kept: Kept, dictionary: bytes) -> Code | None:
         """The same as `zlib` packs it, with a dictionary."""
-        code = self.code(file, source, docstrings=docstrings)
+        code = self.code(file, source, kept)
         if code is None:
             return None
         key = hashlib.sha256(b"packed" + hashlib.sha256(dictionary).digest() + code.content).hexdigest()
         return code._replace(content=self._entries.get(key, lambda: _pack(code.content, dictionary)))
 
-    def _compile(self, file: str, source: bytes, docstrings: bool) -> bytes:
+    def _compile(self, file: str, source: bytes, kept: Kept) -> bytes:
         """Imports and code, with a zero byte between them; nothing for source that cannot be compiled."""
         result: dict[str, bytes] = {}
 
@@ -59,7 +71,9 @@ class CodeCache:
             return source
 
         try:
-            GuestVm(self._engine, self._loader, answer).run(f"{_COMPILER}\n\nanswer({file!r}, {docstrings})\n")
+            GuestVm(self._engine, self._loader, answer).run(
+                f"{_COMPILER}\n\nanswer({file!r}, {kept is not Kept.ALL}, {kept is Kept.CODE})\n"
+            )
         except (wasmtime.Trap, wasmtime.WasmtimeError):
             return b""  # the guest that wants the module comes to the same end, where it is told
         if "code" not in result:

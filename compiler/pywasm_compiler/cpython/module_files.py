@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pywasm_compiler.cpython.code_cache import Code, CodeCache
+from pywasm_compiler.cpython.code_cache import Code, CodeCache, Kept
 from pywasm_compiler.cpython.componentize import GUEST
 
 _STANDARD_LIBRARY: Final = "/python/"
@@ -107,8 +107,9 @@ class ModuleFiles:
 class CompiledModules:
     """The code of modules by name.
 
-    The standard library and the runtime's own package have no docstrings, unless they are asked for; those of the
-    author's modules and of what is installed may be of use at run time.
+    The standard library and the runtime's own package have no docstrings, and the latter no annotations, unless all are
+    asked for; those of the author's modules and of what is installed may be of use at run time. Only their lines are
+    quoted in tracebacks, so only there columns matter.
     """
 
     def __init__(self, files: ModuleFiles, cache: CodeCache, runtime_module: str, *, all_docstrings: bool) -> None:
@@ -126,7 +127,7 @@ class CompiledModules:
         found = self.find(name)
         if found is None or not found.file:
             return None
-        code = self._cache.code(found.file, found.source, docstrings=self._has_docstrings(name, found))
+        code = self._cache.code(found.file, found.source, self._kept(name, found))
         return None if code is None else code.content
 
     def packed(self, name: str, dictionary: bytes) -> Code | None:
@@ -134,8 +135,11 @@ class CompiledModules:
         found = self.find(name)
         if found is None or not found.file:
             return None
-        return self._cache.packed(found.file, found.source, dictionary, docstrings=self._has_docstrings(name, found))
+        return self._cache.packed(found.file, found.source, self._kept(name, found), dictionary)
 
-    def _has_docstrings(self, name: str, found: ModuleFile) -> bool:
-        own = not found.is_standard and name.partition(".")[0] != self._runtime_package
-        return own or self._all_docstrings
+    def _kept(self, name: str, found: ModuleFile) -> Kept:
+        if self._all_docstrings:
+            return Kept.ALL
+        if found.is_standard:
+            return Kept.LINES
+        return Kept.CODE if name.partition(".")[0] == self._runtime_package else Kept.ALL

@@ -27,7 +27,8 @@ from pywasm_filter import (
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.abi import BufferType
 from pywasm_filter.sdk.failures import describe
-from pywasm_filter.sdk.output import ProxyLogHandler, Redirect
+from pywasm_filter.sdk.log_records import ProxyLogHandler
+from pywasm_filter.sdk.output import Redirect
 from pywasm_filter.sdk.registry import Registry, begin_collecting, finish_collecting
 from pywasm_filter.sdk.vm import CALLBACKS, Vm
 

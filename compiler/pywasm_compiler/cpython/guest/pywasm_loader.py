@@ -115,6 +115,8 @@ def _forget_the_start() -> None:
     for name, module in list(sys.modules.items()):
         if isinstance(module, StandIn) or name in _OF_THE_START:
             del sys.modules[name]
+    if hasattr(sys, "__interactivehook__"):
+        del sys.__interactivehook__
     sys.path_hooks.clear()
     sys.path_importer_cache.clear()
 
