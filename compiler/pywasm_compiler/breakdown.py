@@ -52,7 +52,7 @@ def breakdown(module: Module, sections: Mapping[str, int], size: int, snapshot: 
     layout: dict[str, Any] = record_of(module).get(LAYOUT, {})
     parts = [
         _code(sections.get(_CODE, 0), layout.get("code", {})),
-        _data(module, sections.get(_DATA, 0), layout.get("memory", {}), snapshot),
+        _data(module, sections.get(_DATA, 0), layout, snapshot),
         Share("names of functions", sections.get(_NAMES, 0)),
     ]
     return divided("module", parts, size, "imports, exports, tables and types")
@@ -71,15 +71,23 @@ def _code(size: int, parts: Mapping[str, Mapping[str, int]]) -> Share:
     return divided("code", (Share(part, entry["size"]) for part, entry in parts.items()), size)
 
 
-def _data(module: Module, size: int, memory: Mapping[str, int], snapshot: Share | None) -> Share:
+def _data(module: Module, size: int, layout: Mapping[str, Any], snapshot: Share | None) -> Share:
+    memory: Mapping[str, int] = layout.get("memory", {})
     if not memory:
         return Share("data", size)
     sizes = _region_sizes(module, memory)
     heap_bytes = sizes.pop(HEAP, 0) + sizes.pop(GROWN, 0)
     heap = Share("snapshot", heap_bytes, () if snapshot is None else snapshot.children)
-    interpreted = Share(INTERPRETED, sizes.pop(INTERPRETED, 0))
+    interpreted = _interpreted(sizes.pop(INTERPRETED, 0), layout.get("interpreted", {}))
     static = divided("static data of the interpreter", (Share(name, count) for name, count in sizes.items()))
     return divided("data", (static, heap, interpreted), size, "addresses of segments")
+
+
+def _interpreted(size: int, parts: Mapping[str, int]) -> Share:
+    """Long runs of zeros are not in the file: where there are any, the parts are not known."""
+    if sum(parts.values()) > size:
+        return Share(INTERPRETED, size)
+    return divided(INTERPRETED, (Share(part, count) for part, count in parts.items()), size, "their addresses")
 
 
 def _region_sizes(module: Module, memory: Mapping[str, int]) -> dict[str, int]:

@@ -83,8 +83,8 @@ def _is_target(part: object) -> bool:
 
 def _is_layout(part: object) -> bool:
     match part:
-        case {"code": dict(code), "memory": dict(memory)}:
-            return _all(code.values(), _is_code) and _all(memory.values(), _is_size)
+        case {"code": dict(code), "interpreted": dict(interpreted), "memory": dict(memory)}:
+            return _all(code.values(), _is_code) and _all([*interpreted.values(), *memory.values()], _is_size)
     return False
 
 

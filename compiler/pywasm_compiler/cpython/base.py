@@ -31,7 +31,7 @@ from pywasm_compiler.cpython.libraries import LinkError
 from pywasm_compiler.cpython.linker import LinkedModule, link
 from pywasm_compiler.cpython.memory import PAGE_SIZE, fill, page_count
 from pywasm_compiler.cpython.origins import GLUE, SOURCE_CODE
-from pywasm_compiler.cpython.record import layout_record
+from pywasm_compiler.cpython.record import interpreted_sizes, layout_record
 from pywasm_compiler.engine import Progress
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.provenance import LAYOUT, PROVENANCE_SECTION, encode_record
@@ -232,10 +232,11 @@ class BaseImage:
                 *(module_producers(core_module.module) for core_module in self._component.core_modules),
             ]
         )
+        interpreted = {} if cold is None else interpreted_sizes(cold, self._linked_loader)
         sections = {
             PRODUCERS_SECTION: encode_producers(producers),
             NAME_SECTION: encode_names(Names(functions=linked.names)),
-            PROVENANCE_SECTION: encode_record({LAYOUT: layout_record(linked)}),
+            PROVENANCE_SECTION: encode_record({LAYOUT: layout_record(linked, interpreted)}),
         }
         customs = [CustomSection(name, content, _LAST_SECTION) for name, content in sections.items()]
         return write_module(replace(linked.module, data=[], customs=customs))

@@ -5,20 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pywasm_compiler.cpython.cold.image import ColdImage
 from pywasm_compiler.cpython.linker import LinkedModule
 from pywasm_compiler.engine import Options
 from pywasm_compiler.guest_modules import guest_modules
 from pywasm_compiler.wasm.leb128 import encode_unsigned
 
 
-def layout_record(linked: LinkedModule) -> dict[str, Any]:
-    """The code by part of the interpreter, in bytes of the code section, and where the regions of memory begin."""
+def layout_record(linked: LinkedModule, interpreted: Mapping[str, int]) -> dict[str, Any]:
+    """The code by part of the interpreter, in bytes of the code section, and where the regions of memory begin.
+
+    `interpreted` are the sizes of what is interpreted, by part.
+    """
     code: dict[str, dict[str, int]] = {}
     for part, function in zip(linked.parts, linked.module.functions, strict=True):
         entry = code.setdefault(part, {"functions": 0, "size": 0})
         entry["functions"] += 1
         entry["size"] += len(encode_unsigned(len(function.body))) + len(function.body)
-    return {"code": code, "memory": dict(linked.regions)}
+    return {"code": code, "interpreted": dict(interpreted), "memory": dict(linked.regions)}
+
+
+def interpreted_sizes(cold: ColdImage, linked: LinkedModule) -> dict[str, int]:
+    """How many bytes of code are interpreted, by part. All of these functions are in `linked`."""
+    imported = len(linked.definitions) - len(linked.parts)
+    parts = dict(zip(linked.definitions[imported:], linked.parts, strict=True))
+    places = sorted(
+        ((address, definition) for definition, address in cold.functions.items()), key=lambda place: place[0]
+    )
+    ends = [*(address for address, _ in places[1:]), cold.addresses.stop]
+    sizes: dict[str, int] = {}
+    for (address, definition), end in zip(places, ends, strict=True):
+        sizes[parts[definition]] = sizes.get(parts[definition], 0) + end - address
+    return sizes
 
 
 def build_record(image: str, versions: Mapping[str, str], time_of_import: int, options: Options) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def snapshot_shares(module: Module, path: Path, progress: Progress) -> Share:
         divided(group, (_package(name, modules) for name, modules in found.items()))
         for group, found in packages.items()
     )
-    return divided("snapshot", groups, heap_size(module), "free blocks and tables of the interpreter")
+    return divided("snapshot", groups, heap_size(module), "tables of the interpreter")
 
 
 def _package(name: str, modules: list[Share]) -> Share:

@@ -16,7 +16,11 @@ RECORD = {
     "build": {"engine": "cpython", "image": "1f", "python": "3.14.0", "source_date_epoch": 0, "tools": {"t": "1"}},
     "data": {"files": 1, "sha256": "00"},
     "filter": {"module": "filter", "files": 2, "sha256": "00"},
-    "layout": {"code": {"CPython": {"functions": 1, "size": 3}}, "memory": {"libc.so": 8, "heap": 16}},
+    "layout": {
+        "code": {"CPython": {"functions": 1, "size": 3}},
+        "interpreted": {},
+        "memory": {"libc.so": 8, "heap": 16},
+    },
     "options": {"debug_info": "default"},
     "packages": [{"name": "tzdata", "version": "2025.2", "modules": ["tzdata"], "files": 3, "sha256": "00"}],
     "target": {"hosts": ["envoy"], "allow_missing": []},
