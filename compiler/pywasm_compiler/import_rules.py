@@ -8,11 +8,15 @@ from pathlib import Path
 
 from pywasm_compiler.distributions import distribution_of
 from pywasm_compiler.errors import CompileError
+from pywasm_compiler.findings import Finding, Severity
 from pywasm_compiler.guest_modules import guest_modules
 from pywasm_compiler.search import Found
 
 SDK = "pywasm_filter"
 """The package that a filter imports; of its submodules only `sdk` is part of the guest."""
+
+STAND_INS = Path(__file__).with_name("stand_ins")
+"""Modules for packages that name one of those that the guest lacks, and need not use it: a directory for `sys.path`."""
 
 OURS = (SDK, "pywasm_compiler", "proxy_wasm_abi")
 RESERVED = (*OURS, "wit_world", "componentize_py_runtime", "componentize_py_types")
@@ -197,10 +201,18 @@ def relative(module: Found, imported: str, names: tuple[str, ...], origin: Origi
     return origin.error("relative-import", f"relative import {where}", f"import the module by its full name: `{plain}`")
 
 
-def deferred(name: str, origin: Origin) -> CompileError:
-    """An import that is executed when there is no file system any more."""
-    return origin.error(
+def deferred(name: str, origin: Origin) -> Finding:
+    """An import that is executed in the proxy."""
+    return Finding(
         "deferred-import",
-        f"imports '{name}' inside a function: a built filter has no file system to import it from by then",
+        f"imports '{name}' inside a function: the first call in the proxy pays for it, and it can read no files there",
+        origin.file,
+        origin.line,
         "move the import to the top of the file, which is executed at build time",
+        Severity.WARNING,
     )
+
+
+def has_stand_in(name: str) -> bool:
+    """Whether a package that cannot do without a module of the standard library gets another in its place."""
+    return (STAND_INS / f"{name}.py").is_file()

@@ -33,14 +33,18 @@ def read_source(path: Path) -> str:
         raise _problem(message, path, line, "save the file as UTF-8") from error
 
 
-def parse_source(text: str, path: Path) -> ast.Module:
-    """Parse what `read_source` gave. Raises CompileError with the line for a syntax error."""
+def parse_source(text: str, path: Path, *, thorough: bool = True) -> ast.Module:
+    """Parse what `read_source` gave. Raises CompileError with the line for a syntax error.
+
+    If it is not `thorough`, mistakes that the grammar allows are not found, which takes half the time.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             tree = ast.parse(text, str(path))
-            compile(text, str(path), "exec", dont_inherit=True)  # finds what the grammar allows, such as a stray return
+            if thorough:
+                compile(text, str(path), "exec", dont_inherit=True)  # finds a stray return, for example
     except SyntaxError as error:
         raise _syntax_error(path, error) from error
     except (RecursionError, MemoryError) as error:

@@ -34,21 +34,31 @@ class Found:
         return self.name if self.directories else self.name.rpartition(".")[0]
 
 
-def find_module(name: str, search_path: Sequence[Path]) -> list[Found] | None:
-    """All modules that an import of the dotted `name` executes, outermost package first; None if one is missing.
+class ModuleFinder:
+    """Finds modules in directories, and remembers what it has found and what it has not."""
 
-    Source is preferred to a native extension of the same name: the guest sees only the source.
-    """
-    chain: list[Found] = []
-    directories = search_path
-    prefix = ""
-    for part in name.split("."):
-        found = _find_in(directories, part, prefix)
-        if found is None:
-            return None
-        chain.append(found)
-        directories, prefix = found.directories, found.name + "."
-    return chain
+    def __init__(self, search_path: Sequence[Path]) -> None:
+        self._path = tuple(search_path)
+        self._known: dict[str, Found | None] = {}
+
+    def find(self, name: str) -> list[Found] | None:
+        """All modules that an import of the dotted `name` executes, outermost package first; None if one is missing.
+
+        Source is preferred to a native extension of the same name: the guest sees only the source.
+        """
+        chain: list[Found] = []
+        directories: Sequence[Path] = self._path
+        full = ""
+        for part in name.split("."):
+            prefix, full = full and f"{full}.", f"{full}.{part}" if full else part
+            if full not in self._known:
+                self._known[full] = _find_in(directories, part, prefix)
+            found = self._known[full]
+            if found is None:
+                return None
+            chain.append(found)
+            directories = found.directories
+        return chain
 
 
 def _find_in(directories: Iterable[Path], part: str, prefix: str) -> Found | None:

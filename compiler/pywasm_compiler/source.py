@@ -10,6 +10,7 @@ import ast
 import sys
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pywasm_compiler.guest_modules import guest_modules
 from pywasm_compiler.import_rules import Origin
 from pywasm_compiler.imports import ImportStatement, Need, find_imports
 from pywasm_compiler.parsing import parse_source, read_source
-from pywasm_compiler.search import Found, editable_root, environment_path, find_module
+from pywasm_compiler.search import Found, ModuleFinder, editable_root, environment_path
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class _Walk:
         linked = given.parent.resolve() != self._filter.parent
         self._shown_directory = self._filter.parent if linked else given.parent
         self._environment = environment_path()
-        self._path = (*self._local, *self._environment)
+        self._beside = ModuleFinder(self._local)
+        self._finder = ModuleFinder((*self._local, *self._environment))
         self._guest = guest_modules()
         self._queue: deque[_Visit] = deque()
         self._modules: dict[Path, bool] = {}
@@ -110,21 +112,19 @@ class _Walk:
         self._sources: dict[Path, Source] = {}
         self._problems: list[CompileError] = []
         self._refused: set[Origin] = set()
+        self._needs_stand_ins = False
 
     def run(self) -> tuple[SourceTree, list[Finding]]:
         """Walk it all."""
         self._enqueue(Found(self._filter.stem, self._filter.parent, self._filter), None, required=True)
         while self._queue:
             self._look_into(self._queue.popleft())
-        for name, origin in self._deferred:
-            if name not in self._executed:
-                self._problems.append(rules.deferred(name, origin))
+        found = [Finding.of(problem) for problem in self._problems]
+        found += [rules.deferred(name, origin) for name, origin in self._deferred if name not in self._executed]
         sources = tuple(self._sources.values())
         ignores = {source.shown: source.ignores for source in sources}
         found = [
-            finding
-            for finding in map(Finding.of, self._problems)
-            if finding.file not in ignores or not ignores[finding.file].silence(finding)
+            finding for finding in found if finding.file not in ignores or not ignores[finding.file].silence(finding)
         ]
         tree = SourceTree(self._filter, tuple(self._modules), tuple(self._installed), self._search_path(), sources)
         return tree, found
@@ -132,7 +132,8 @@ class _Walk:
     def _search_path(self) -> tuple[Path, ...]:
         """Directories in the order in which this interpreter looks into them."""
         known = [entry for entry in self._environment if entry in self._roots]
-        return tuple(dict.fromkeys((*self._local, *known, *self._roots)))
+        stand_ins = [rules.STAND_INS] if self._needs_stand_ins else []
+        return tuple(dict.fromkeys((*self._local, *known, *self._roots, *stand_ins)))
 
     def _enqueue(self, module: Found, origin: Origin | None, *, required: bool) -> None:
         """Visit a module once, and once more when it turns out to be required after all."""
@@ -209,14 +210,14 @@ class _Walk:
     def _is_module(self, name: str) -> bool:
         if self._guest.has_top_level(name):
             return name in self._guest.importable or name in self._guest.missing
-        return find_module(name, self._path) is not None
+        return self._finder.find(name) is not None
 
     def _check_import(self, name: str, need: Need, origin: Origin) -> None:
         if _top(name) in rules.OURS:
             rules.check_own(name, origin)
             return
         if self._guest.has_top_level(name):
-            beside = find_module(_top(name), self._local)
+            beside = self._beside.find(_top(name))
             if beside is not None and beside[0].file is not None:
                 raise rules.hidden(name, beside[0], origin)
             rules.check_standard(name, origin)
@@ -228,7 +229,7 @@ class _Walk:
             self._executed.update(_with_parents(name))
 
     def _follow(self, name: str, origin: Origin, *, required: bool) -> None:
-        chain = find_module(name, self._path) or self._find_editable(name)
+        chain = self._finder.find(name) or self._find_editable(name)
         if chain is None:
             raise rules.not_found(name, origin)
         local = chain[0].root in self._local
@@ -243,24 +244,34 @@ class _Walk:
         if _top(name) in sys.stdlib_module_names:  # of this interpreter's alone
             return None
         root = editable_root(_top(name))
-        return None if root is None else find_module(name, (root,))
+        return None if root is None else ModuleFinder((root,)).find(name)
 
     # --- what others wrote: only what certainly cannot work is reported ---
 
     def _follow_package(self, visit: _Visit, origin: Origin) -> None:
         try:
-            statements = find_imports(parse_source(read_source(visit.file), visit.file))
+            statements = find_imports(parse_source(read_source(visit.file), visit.file, thorough=False))
         except CompileError:
             return  # the probe executes it, and shows the failure in full
         for statement in statements:
             base = _absolute(statement, visit.module)
-            if statement.need is not Need.REQUIRED or base is None:
+            if statement.need is Need.OPTIONAL or base is None:
                 continue
             for name in (base, *self._submodules(base, statement)):
-                if name in self._guest.missing:
+                if statement.need is Need.DEFERRED:
+                    self._follow_later(name, origin)
+                elif rules.has_stand_in(name):
+                    self._needs_stand_ins = True
+                elif name in self._guest.missing:
                     rules.check_standard(name, origin)
                 elif self._is_elsewhere(name):
                     self._follow(name, origin, required=visit.required)
+
+    def _follow_later(self, name: str, origin: Origin) -> None:
+        """What a function imports: it may never be called, so that nothing of it is an error."""
+        if self._is_elsewhere(name):
+            with suppress(CompileError):
+                self._follow(name, origin, required=False)
 
     def _is_elsewhere(self, name: str) -> bool:
         """Whether it is a module that is neither the guest's nor ours."""

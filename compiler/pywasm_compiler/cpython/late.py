@@ -5,6 +5,7 @@ A proxy has no files. What is not in the snapshot, as a loaded module or in this
 
 from __future__ import annotations
 
+import ast
 import marshal
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 from pywasm_compiler.cpython.code_cache import Code
 from pywasm_compiler.cpython.module_files import CompiledModules
 from pywasm_compiler.guest_modules import guest_modules
+from pywasm_compiler.imports import Need, find_imports
 
 LATE: Final = frozenset(
     {
@@ -60,6 +62,13 @@ COMPANIONS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Module -> what its functions import, for modules that make sense in a filter."""
 
+_OF_NO_USE: Final = frozenset(
+    {"asyncio", "cmd", "code", "concurrent", "curses", "doctest", "ftplib", "http", "imaplib", "multiprocessing", "pdb"}
+    | {"poplib", "pty", "pydoc", "readline", "selectors", "smtplib", "socket", "socketserver", "ssl", "subprocess"}
+    | {"tempfile", "test", "tkinter", "turtle", "unittest", "venv", "webbrowser", "xmlrpc"}
+)
+"""Packages import them in functions that cannot work in a proxy."""
+
 _DICTIONARY: Final = ("encodings.cp437", "encodings.cp1252")
 """What most of the archive's modules are like: with these before them, the encodings take a third."""
 
@@ -72,14 +81,21 @@ def archive(modules: CompiledModules, loaded: Iterable[str], late: Iterable[str]
 
     `loaded` are the modules that the snapshot holds, `late` those that would load themselves. In the archive are the
     latter, what functions of all these import, all encodings, and whatever these import in turn: by name, the file, the
-    directory of a package, the code that `zlib` has packed with the dictionary.
+    directory of a package, the code that `zlib` has packed with the dictionary. What functions of the standard library
+    import is known by name, what those of the author's modules and of packages import is read in their source.
     """
     present = set(loaded)
     companions = {name for module in present for name in COMPANIONS.get(module, ())} - present
     built_in = sorted(name for name in companions if modules.find(name) is None)
     dictionary = b"".join(modules.code(name) or b"" for name in _DICTIONARY)
     members: dict[str, tuple[str, str, bytes]] = {}
-    pending = [*late, *companions, *(name for name in guest_modules().importable if name.startswith("encodings."))]
+    called_for = [name for module in present for name in _called_for(modules, module)]
+    pending = [
+        *late,
+        *companions,
+        *called_for,
+        *(name for name in guest_modules().importable if name.startswith("encodings.")),
+    ]
     seen = set(present)
     while pending:
         name = pending.pop()
@@ -93,14 +109,35 @@ def archive(modules: CompiledModules, loaded: Iterable[str], late: Iterable[str]
         members[name] = (found.file, found.directories[0] if found.directories else "", code.content)
         package = name if found.directories else name.rpartition(".")[0]
         pending += [*_imported(code, package), *COMPANIONS.get(name, ()), name.rpartition(".")[0] or name]
+        pending += _called_for(modules, name)
     return marshal.dumps((built_in, dictionary, dict(sorted(members.items()))), _MARSHAL_VERSION)
+
+
+def _called_for(modules: CompiledModules, name: str) -> Iterator[str]:
+    """What functions of one of the author's or of a package's modules import, and attributes as in `_imported`."""
+    found = modules.find(name)
+    if found is None or not modules.is_given(name, found):
+        return
+    package = name if found.directories else name.rpartition(".")[0]
+    try:
+        statements = find_imports(ast.parse(found.source))
+    except (SyntaxError, ValueError, RecursionError):  # of a newer Python than this one: the guest's
+        return
+    for statement in statements:
+        if statement.need is Need.DEFERRED and statement.module.partition(".")[0] not in _OF_NO_USE:
+            yield from _names(statement.level, statement.module, statement.names, package)
 
 
 def _imported(code: Code, package: str) -> Iterator[str]:
     """The modules that running the code imports, and attributes of theirs that might be modules."""
     for level, module, names in code.imports:
-        parts = package.split(".")
-        base = [*parts[: len(parts) - level + 1], module] if level else [module]
-        full = ".".join(part for part in base if part)
-        yield full
-        yield from (f"{full}.{name}" for name in names if name != "*")
+        yield from _names(level, module, names, package)
+
+
+def _names(level: int, module: str, names: Iterable[str], package: str) -> Iterator[str]:
+    """The module that an import statement names, and the modules that its names may be."""
+    parts = package.split(".")
+    base = [*parts[: len(parts) - level + 1], module] if level else [module]
+    full = ".".join(part for part in base if part)
+    yield full
+    yield from (f"{full}.{name}" for name in names if name != "*")

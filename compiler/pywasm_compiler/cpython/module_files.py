@@ -12,6 +12,7 @@ from pywasm_compiler.cpython.componentize import GUEST
 
 _STANDARD_LIBRARY: Final = "/python/"
 _MODULE: Final = ".py"
+_OURS: Final = "/0/"
 
 
 class ModuleFile(NamedTuple):
@@ -25,6 +26,11 @@ class ModuleFile(NamedTuple):
     def is_standard(self) -> bool:
         """Whether it is of the standard library."""
         return self.file.startswith(_STANDARD_LIBRARY)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is one of those that load the others."""
+        return self.file.startswith(_OURS)
 
 
 class ModuleFiles:
@@ -136,6 +142,10 @@ class CompiledModules:
         if found is None or not found.file:
             return None
         return self._cache.packed(found.file, found.source, self._kept(name, found), dictionary)
+
+    def is_given(self, name: str, found: ModuleFile) -> bool:
+        """Whether it is one of the author's modules, or of those that are installed."""
+        return not (found.is_standard or found.is_ours) and name.partition(".")[0] != self._runtime_package
 
     def _kept(self, name: str, found: ModuleFile) -> Kept:
         if self._all_docstrings:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from pywasm_compiler.errors import CompileError
+from pywasm_compiler.findings import Severity
 from pywasm_compiler.guest_modules import guest_modules
-from pywasm_compiler.source import SourceTree, read_source_tree
+from pywasm_compiler.import_rules import STAND_INS
+from pywasm_compiler.source import SourceTree, read_source_tree, survey
 
 
 def write(directory: Path, **files: str) -> Path:
@@ -216,9 +218,10 @@ def test_imports_that_need_not_succeed(tmp_path: Path, source: str) -> None:
 
 
 def test_import_inside_a_function(tmp_path: Path) -> None:
-    error = refused(write(tmp_path, filter="def f():\n    import json\n"))
-    assert "imports 'json' inside a function" in error.message
-    assert error.line == 2
+    tree, [finding] = survey(write(tmp_path, filter="def f():\n    import json\n"))
+    assert "imports 'json' inside a function" in finding.message
+    assert (finding.rule, finding.severity, finding.line) == ("deferred-import", Severity.WARNING, 2)
+    assert read_source_tree(tmp_path / "filter.py") == tree
 
 
 def test_import_inside_a_function_of_what_is_imported_at_the_top_too(tmp_path: Path) -> None:
@@ -363,12 +366,40 @@ def test_native_extension_with_a_fallback(tmp_path: Path, site: Path) -> None:
 
 
 def test_package_that_needs_what_the_guest_lacks(tmp_path: Path, site: Path) -> None:
-    write(site, client__in____init__="from client import wire\n", client__in__wire="import socket\nimport ssl\n")
+    write(site, client__in____init__="from client import wire\n", client__in__wire="import socket\nimport mmap\n")
     error = refused(write(tmp_path, filter="import json\nimport client\n"))
-    assert "no module 'ssl', and 'client.wire' needs it" in error.message
+    assert "no module 'mmap', and 'client.wire' needs it" in error.message
     assert (error.file, error.line) == (tmp_path / "filter.py", 2)
     guarded = "try:\n    import client\nexcept ImportError:\n    client = None\n"
     assert read_source_tree(write(tmp_path, filter=guarded)).modules
+
+
+def test_package_that_needs_what_has_a_stand_in(tmp_path: Path, site: Path) -> None:
+    write(site, client="from ssl import SSLContext\n")
+    tree = read_source_tree(write(tmp_path, filter="import client\n"))
+    assert tree.search_path == (tmp_path, site, STAND_INS)
+    assert "has no module 'ssl'" in refused(write(tmp_path, filter="import client, ssl\n")).message
+
+
+def test_what_functions_of_packages_import(tmp_path: Path, site: Path) -> None:
+    write(
+        site,
+        lazy="def f():\n    import other.part, json, nowhere, native_thing\n    from . import x\n",
+        other__in____init__="",
+        other__in__part="def g():\n    import third, fourth\n",
+        third="",
+        fourth="import mmap\nimport nowhere_either\n",
+    )
+    (site / f"native_thing{EXTENSION_SUFFIXES[0]}").touch()
+    tree, findings = survey(write(tmp_path, filter="import lazy\n"))
+    assert findings == []
+    assert [file.relative_to(site).as_posix() for file in tree.installed] == [
+        "lazy.py",
+        "other/__init__.py",
+        "other/part.py",
+        "third.py",
+        "fourth.py",
+    ]
 
 
 def test_package_that_does_not_parse_is_left_to_the_probe(tmp_path: Path, site: Path) -> None:
