@@ -129,6 +129,13 @@ def test_it_runs(proxy):
     assert proxy.get("/").response.status == 503
 """,
     ],
+    "docs/dependencies.md": [
+        """
+def test_it_runs(proxy):
+    assert proxy.get("/<a>").response.body == b"<h1>/&lt;a&gt; is closed</h1>"
+""",
+        "",
+    ],
     "docs/failures.md": [
         "",
         """

@@ -100,6 +100,7 @@ class _Host:
             "own": files.own,
             "file": files.file,
             "directory": files.directory,
+            "stat": files.stat,
             "failure": self._fail,
         }
 

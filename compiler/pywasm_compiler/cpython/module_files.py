@@ -83,6 +83,13 @@ class ModuleFiles:
             return None
         return "\n".join(sorted(entry.name for entry in path.iterdir())).encode()
 
+    def stat(self, name: str) -> bytes | None:
+        """The size of a file in digits; nothing for a directory."""
+        path = self._path(name)
+        if path is None or not path.exists():
+            return None
+        return b"" if path.is_dir() else str(path.stat().st_size).encode()
+
     def _own_module(self, stem: str) -> ModuleFile | None:
         for mount, root in self._roots:
             for relative, directories in ((f"{stem}/__init__.py", (f"{mount}{stem}",)), (f"{stem}.py", ())):
@@ -104,8 +111,8 @@ class ModuleFiles:
 
     def _path(self, name: str) -> Path | None:
         for mount, root in self._roots:
-            if name.startswith(mount):
-                path = (root / name.removeprefix(mount)).resolve()
+            if f"{name}/".startswith(mount):
+                path = (root / f"{name}/".removeprefix(mount)).resolve()
                 return path if path.is_relative_to(root.resolve()) else None
         return None
 

@@ -79,6 +79,9 @@ def create_default_context(*_: Any, **__: Any) -> NoReturn:
     raise OSError("there is no TLS in a proxy's VM: let the proxy connect, with self.http_call to one of its clusters")
 
 
+_create_default_https_context = _create_unverified_context = _create_stdlib_context = create_default_context
+
+
 class SSLContext:
     """Cannot be made."""
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pywasm_compiler.cpython.base import BaseImage
 from pywasm_compiler.cpython.componentize import Made
 from pywasm_compiler.engine import Options, Program, engine
 from pywasm_compiler.errors import CompileError
+from pywasm_compiler.import_rules import STAND_INS
 
 RUNTIME = """
 import importlib
@@ -80,6 +82,27 @@ def test_a_failure_names_the_authors_line(tmp_path: Path, source: str, line: int
     assert message in error.message
     assert (error.file, error.line) == (made.search_path[0] / "my_filter.py", line)
     assert "pywasm_loader" not in error.detail
+
+
+def test_the_stand_in_for_ssl(tmp_path: Path) -> None:
+    source = """
+import asyncio.sslproto
+import http.client
+import urllib.request
+from ssl import CERT_REQUIRED, SSLContext, SSLError, create_default_context
+
+assert issubclass(http.client.HTTPSConnection, http.client.HTTPConnection)
+for make in (SSLContext, create_default_context, lambda: http.client.HTTPSConnection("example.test")):
+    try:
+        make()
+    except OSError as error:
+        assert "there is no TLS in a proxy's VM" in str(error), error
+    else:
+        raise AssertionError(make)
+"""
+    made = program(tmp_path / "author", source)
+    assert compiled(replace(made, search_path=(*made.search_path, STAND_INS)))
+    assert "No module named '_ssl'" in refusal(made).message
 
 
 def test_nothing_outside_the_search_path_is_read(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.resources
 import json
+import os
 import pkgutil
 from pathlib import Path
 
+import markupsafe
 import statistics_of_ours
 from plain.part import PART
 from shop.rules import RATES
@@ -24,6 +27,13 @@ FOUND = {
     "part": PART,
     "ours": statistics_of_ours.WHO,
 }
+DATA = HERE.parent / "shop" / "data"
+FOUND["there"] = [DATA.exists(), DATA.is_dir(), HERE.is_file(), (DATA / "none").exists(), os.path.isfile(DATA)]  # noqa: PTH113 - packages do it so
+FOUND["in the directory"] = sorted(path.name for path in DATA.iterdir() if path.is_file())
+TEXTS = sorted(glob.glob("*.txt", root_dir=HERE.parent))  # noqa: PTH207 - packages do it so
+FOUND["matching"] = sorted(path.name for path in DATA.glob("*.json")) + TEXTS
+FOUND["below"] = sorted(path.name for path in DATA.parent.rglob("*.json"))
+FOUND["sizes"] = [(DATA / "rates.json").stat().st_size, [entry.stat().st_size for entry in os.scandir(DATA / "empty")]]
 with HERE.with_name("words.txt").open("rb") as words:
     FOUND["bytes"] = words.read(3).hex()
 try:
@@ -33,10 +43,15 @@ except OSError as error:
 
 
 class Root(RootContext):
-    """Tells what was found."""
+    """Tells what was found, and what can be imported when it is needed."""
 
     def on_configure(self, configuration: bytes) -> bool:
         """Tell."""
+        import stat  # pywasm: ignore[deferred-import] that is what is tried
+
+        from shop import terms  # pywasm: ignore[deferred-import] as well
+
+        FOUND["later"] = [terms.PLACES, stat.S_IFDIR, markupsafe.Markup("&lt;").unescape(), markupsafe.escape("<")]
         log(LogLevel.INFO, json.dumps(FOUND, sort_keys=True))
         return True
 

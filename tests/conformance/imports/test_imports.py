@@ -14,6 +14,12 @@ FOUND = {
     "ours": "a module of ours",
     "bytes": "c3a472",
     "missing": "FileNotFoundError",
+    "there": [True, True, True, False, False],
+    "in the directory": ["__init__.py", "rates.json"],
+    "matching": ["rates.json", "words.txt"],
+    "below": ["rates.json"],
+    "sizes": [13, [3]],
+    "later": [["eur"], 0o40000, "<", "&lt;"],
 }
 
 

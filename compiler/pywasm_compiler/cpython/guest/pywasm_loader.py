@@ -37,6 +37,7 @@ _OF_THE_START = ("collections.abc", "pywasm_app", "pywasm_entry", "site", "zipim
 
 _OK = 0
 _STANDARD_LIBRARY = "/python/"
+_SYSTEM = "pywasm_system"
 _SEPARATOR = b"\0"
 _SOURCE = b"source"
 _LATE = b"late"
@@ -84,7 +85,7 @@ def load(
         _make_way(host)
         after_ours = sys.path.index("/0") + 1
         sys.path[after_ours:after_ours] = search_path
-        with finder:
+        with finder, importlib.import_module(_SYSTEM).System(host.ask):
             hostcalls.call_import = _refuse_hostcall
             if recorder:
                 getattr(importlib.import_module("pywasm_recorder"), recorder)(recorded)
@@ -100,6 +101,7 @@ def load(
     for name in callbacks:
         setattr(exports, name, getattr(vm, name))
     host.leave()
+    del sys.modules[_SYSTEM]
     hostcalls.call_import = call_import
     _leave_out(wanted)
     for name, unimplemented_answer in unimplemented.items():
