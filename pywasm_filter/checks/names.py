@@ -66,6 +66,7 @@ class Project:
     def __init__(self, sources: Iterable[Source]) -> None:
         self.modules: Mapping[str, Module] = {source.name: read_module(source) for source in sources}
         self._resolved: dict[tuple[int, int], Meaning | None] = {}
+        self._roots: dict[ClassScope, ClassScope | None] = {}
 
     @property
     def units(self) -> Iterator[Unit]:
@@ -87,6 +88,7 @@ class Project:
         """What an expression stands for; None when that cannot be told for sure."""
         key = id(node), id(scope)
         if key not in self._resolved:
+            self._resolved[key] = None  # if it leads to itself, it cannot be told
             self._resolved[key] = self._meaning(node, scope, 0)
         return self._resolved[key]
 
@@ -261,6 +263,12 @@ class Project:
 
     def root_of(self, cls: ClassScope) -> ClassScope | None:
         """The class in the brackets of `HttpContext["Root"]`, if it is one of the author's."""
+        if cls not in self._roots:
+            self._roots[cls] = None  # as in `meaning`
+            self._roots[cls] = self._find_root(cls)
+        return self._roots[cls]
+
+    def _find_root(self, cls: ClassScope) -> ClassScope | None:
         for each in self.ancestry(cls):
             if not isinstance(each, ClassScope):
                 continue

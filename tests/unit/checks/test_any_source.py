@@ -118,7 +118,7 @@ def check(directory: Path, source: str) -> None:
 
 
 @settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )
@@ -128,6 +128,9 @@ def check(directory: Path, source: str) -> None:
 @example("a = b\nb = a\na.open()")
 @example("def a(): return a\na()()()")
 @example("from filter import a as b, b as a\na()")
+@example("class a(a.x): pass\na().y")
+@example("class a(b.x): pass\nclass b(a.x): pass\na().y")
+@example("from pywasm_filter import *\nx = A()\nclass A(HttpContext[x.root]): pass\nx.root.y")
 @example("import filter\nfilter.filter.filter()")
 @example("x: 'x' = 1\nx.y")
 @example("x: '((' = 1\nx.y")
