@@ -84,10 +84,13 @@ def _data(module: Module, size: int, layout: Mapping[str, Any], snapshot: Share 
 
 
 def _interpreted(size: int, parts: Mapping[str, int]) -> Share:
-    """Long runs of zeros are not in the file: where there are any, the parts are not known."""
-    if sum(parts.values()) > size:
+    """Zeros at the ends may be in no segment, as they continue outside: some bytes less of the largest part."""
+    excess = sum(parts.values()) - size
+    largest = max(parts, key=lambda part: parts[part], default="")
+    if excess > parts.get(largest, 0):
         return Share(INTERPRETED, size)
-    return divided(INTERPRETED, (Share(part, count) for part, count in parts.items()), size, "their addresses")
+    sizes = {part: count - max(excess, 0) if part == largest else count for part, count in parts.items()}
+    return divided(INTERPRETED, (Share(part, count) for part, count in sizes.items()), size, "their addresses")
 
 
 def _region_sizes(module: Module, memory: Mapping[str, int]) -> dict[str, int]:

@@ -81,6 +81,18 @@ def test_the_same_project_elsewhere_makes_the_same_module(
     assert (tmp_path / "out.wasm").read_bytes() == built[0].read_bytes()
 
 
+def test_debug_keeps_the_docstrings(project: Path, built: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
+    run("build", str(project / "filter.py"), "-o", str(tmp_path / "out.wasm"), "--debug")
+    modules = [path.read_bytes() for path in (built[0], tmp_path / "out.wasm")]
+    for docstring in (
+        b"Write a message to the proxy's log.",
+        b"Deserialize ``s`` (a ``str``, ``bytes`` or ``bytearray``",
+    ):
+        assert [docstring in module for module in modules] == [False, True]
+    found = json.loads(run("inspect", str(tmp_path / "out.wasm"), "--json"))
+    assert found["provenance"]["options"]["debug_info"] == "full"
+
+
 def test_inspection(built: tuple[Path, dict[str, object]]) -> None:
     found = json.loads(run("inspect", str(built[0]), "--json"))
     assert found["abi_version"] == "0.2.1"

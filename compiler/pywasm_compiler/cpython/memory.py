@@ -37,12 +37,18 @@ def without(memory: bytes, addresses: range) -> bytes:
 
 def segments(memory: bytes, start: int) -> Iterator[DataSegment]:
     """Segments that fill a memory of zeros from `start` on, without long runs of zeros."""
+    for begin, size in kept_ranges(memory, start):
+        yield _segment(begin, memory[begin : begin + size])
+
+
+def kept_ranges(memory: bytes, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Begin and size of what is between long runs of zeros, from `start` on."""
     for zeros in _ZEROS.finditer(memory, start):
         if zeros.start() > start:
-            yield _segment(start, memory[start : zeros.start()])
+            yield start, zeros.start() - start
         start = zeros.end()
     if start < len(memory):
-        yield _segment(start, memory[start:])
+        yield start, len(memory) - start
 
 
 def _segment(address: int, content: bytes) -> DataSegment:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
 from pywasm_compiler.cpython.cold.image import ColdImage
 from pywasm_compiler.cpython.linker import LinkedModule
+from pywasm_compiler.cpython.memory import kept_ranges
 from pywasm_compiler.engine import Options
 from pywasm_compiler.guest_modules import guest_modules
 from pywasm_compiler.wasm.leb128 import encode_unsigned
@@ -26,17 +28,38 @@ def layout_record(linked: LinkedModule, interpreted: Mapping[str, int]) -> dict[
 
 
 def interpreted_sizes(cold: ColdImage, linked: LinkedModule) -> dict[str, int]:
-    """How many bytes of code are interpreted, by part. All of these functions are in `linked`."""
+    """How many bytes of a module's file are code that is interpreted, by part. All its functions are in `linked`."""
     imported = len(linked.definitions) - len(linked.parts)
     parts = dict(zip(linked.definitions[imported:], linked.parts, strict=True))
-    places = sorted(
-        ((address, definition) for definition, address in cold.functions.items()), key=lambda place: place[0]
-    )
-    ends = [*(address for address, _ in places[1:]), cold.addresses.stop]
+    places = sorted((address - cold.address, parts[definition]) for definition, address in cold.functions.items())
+    ends = [*(start for start, _ in places[1:]), len(cold.content)]
+    kept = _Kept(cold.content)
     sizes: dict[str, int] = {}
-    for (address, definition), end in zip(places, ends, strict=True):
-        sizes[parts[definition]] = sizes.get(parts[definition], 0) + end - address
+    for (start, part), end in zip(places, ends, strict=True):
+        sizes[part] = sizes.get(part, 0) + kept.before(end) - kept.before(start)
     return sizes
+
+
+class _Kept:
+    """How much of some memory is in the file: all but long runs of zeros."""
+
+    def __init__(self, content: bytes) -> None:
+        self._starts: list[int] = []
+        self._before: list[int] = []
+        count = 0
+        for start, size in kept_ranges(content):
+            self._starts.append(start)
+            self._before.append(count)
+            count += size
+        self._total = count
+
+    def before(self, position: int) -> int:
+        """The bytes that are kept in front of a position."""
+        index = bisect_right(self._starts, position) - 1
+        if index < 0:
+            return 0
+        end = self._before[index + 1] if index + 1 < len(self._before) else self._total
+        return min(self._before[index] + position - self._starts[index], end)
 
 
 def build_record(image: str, versions: Mapping[str, str], time_of_import: int, options: Options) -> dict[str, Any]:
