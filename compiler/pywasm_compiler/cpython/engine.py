@@ -14,7 +14,7 @@ from pywasm_compiler.cpython.record import build_record
 from pywasm_compiler.engine import DebugInfo, Options, Program, Progress
 from pywasm_compiler.provenance import PROVENANCE_SECTION, encode_record, record_of
 from pywasm_compiler.wasm.model import CustomSection, Limits, MemoryType, Module
-from pywasm_compiler.wasm.names import NAME_SECTION, encode_names, module_names
+from pywasm_compiler.wasm.names import NAME_SECTION, Names, encode_names
 from pywasm_compiler.wasm.writer import write_module
 
 
@@ -51,16 +51,19 @@ def _customs(
     shell: Module, program: Program, base: BaseImage, options: Options, data: Mapping[str, Any]
 ) -> list[CustomSection]:
     """The shell's custom sections, with what there is to say of the program."""
-    named = replace(module_names(shell), module=program.filter_module)
+    module_name = encode_names(Names(module=program.filter_module))  # of which the shell has none
     record = {
         **record_of(shell),
         **build_record(base.identity, tool_versions(), time_of_import(), options),
         **program.provenance,
         "data": dict(data),
     }
-    contents = {NAME_SECTION: encode_names(named), PROVENANCE_SECTION: encode_record(record)}
-    return [
-        replace(section, content=contents.get(section.name, section.content))
-        for section in shell.customs
-        if section.name != NAME_SECTION or options.debug_info is not DebugInfo.NONE
-    ]
+    customs = []
+    for section in shell.customs:
+        if section.name == PROVENANCE_SECTION:
+            customs.append(replace(section, content=encode_record(record)))
+        elif section.name != NAME_SECTION:
+            customs.append(section)
+        elif options.debug_info is not DebugInfo.NONE:
+            customs.append(replace(section, content=module_name + section.content))
+    return customs

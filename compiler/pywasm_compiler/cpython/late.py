@@ -108,7 +108,7 @@ def archive(modules: CompiledModules, loaded: Iterable[str], late: Iterable[str]
             continue  # built in, or an attribute of a module
         members[name] = (found.file, found.directories[0] if found.directories else "", code.content)
         package = name if found.directories else name.rpartition(".")[0]
-        pending += [*_imported(code, package), *COMPANIONS.get(name, ()), name.rpartition(".")[0] or name]
+        pending += [*_imported(modules, code, package), *COMPANIONS.get(name, ()), name.rpartition(".")[0] or name]
         pending += _called_for(modules, name)
     return marshal.dumps((built_in, dictionary, dict(sorted(members.items()))), _MARSHAL_VERSION)
 
@@ -125,19 +125,21 @@ def _called_for(modules: CompiledModules, name: str) -> Iterator[str]:
         return
     for statement in statements:
         if statement.need is Need.DEFERRED and statement.module.partition(".")[0] not in _OF_NO_USE:
-            yield from _names(statement.level, statement.module, statement.names, package)
+            yield from _names(modules, statement.level, statement.module, statement.names, package)
 
 
-def _imported(code: Code, package: str) -> Iterator[str]:
-    """The modules that running the code imports, and attributes of theirs that might be modules."""
+def _imported(modules: CompiledModules, code: Code, package: str) -> Iterator[str]:
+    """The modules that running the code imports, and attributes of packages, which might be modules."""
     for level, module, names in code.imports:
-        yield from _names(level, module, names, package)
+        yield from _names(modules, level, module, names, package)
 
 
-def _names(level: int, module: str, names: Iterable[str], package: str) -> Iterator[str]:
+def _names(modules: CompiledModules, level: int, module: str, names: Iterable[str], package: str) -> Iterator[str]:
     """The module that an import statement names, and the modules that its names may be."""
     parts = package.split(".")
     base = [*parts[: len(parts) - level + 1], module] if level else [module]
     full = ".".join(part for part in base if part)
     yield full
-    yield from (f"{full}.{name}" for name in names if name != "*")
+    found = modules.find(full)
+    if found is not None and found.directories:
+        yield from (f"{full}.{name}" for name in names if name != "*")

@@ -57,7 +57,7 @@ def import_filter(base: BaseImage, program: Program, *, all_docstrings: bool) ->
     """
     engine = wasmtime.Engine()
     loader = base.loader(engine)
-    entries = SmallEntries(cache_directory("code"), _KEPT_CODE)
+    entries = SmallEntries(cache_directory("python"), _KEPT_CODE)
     with base.standard_library() as library:
         files = ModuleFiles(program.search_path, library)
         cache = CodeCache(engine, loader, entries)

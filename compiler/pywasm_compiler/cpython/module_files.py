@@ -130,10 +130,13 @@ class CompiledModules:
         self._cache = cache
         self._runtime_package = runtime_module.partition(".")[0]
         self._all_docstrings = all_docstrings
+        self._found: dict[str, ModuleFile | None] = {}
 
     def find(self, name: str) -> ModuleFile | None:
         """A module's file."""
-        return self._files.module(name)
+        if name not in self._found:
+            self._found[name] = self._files.module(name)
+        return self._found[name]
 
     def code(self, name: str) -> bytes | None:
         """A module's code as `marshal` writes it; None for what cannot be compiled, and for what has no file."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pywasm_compiler.cache import cache_directory
 from pywasm_compiler.cpython import base as base_module
+from pywasm_compiler.cpython import loading
 from pywasm_compiler.cpython.base import BaseImage
 from pywasm_compiler.cpython.componentize import Made
 from pywasm_compiler.engine import Options, Program, engine
@@ -49,6 +50,17 @@ def refusal(made: Program) -> CompileError:
 def test_the_same_sources_make_the_same_module(tmp_path: Path) -> None:
     source = "import logging, time\nNAMES = {'b', 'a', 'c'}\nSTARTED = time.time()\n"
     assert compiled(program(tmp_path / "here", source)) == compiled(program(tmp_path / "there", source))
+
+
+def test_kept_code_makes_the_same_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = 'import logging\n\n\ndef double(x: int) -> int:\n    """Twice."""\n    return x + x\n'
+    before = compiled(program(tmp_path / "author", source))
+    entries = tmp_path / "entries"
+    entries.mkdir()
+    monkeypatch.setattr(loading, "cache_directory", lambda purpose: entries)
+    for made in ("anew", "from what was kept"):
+        assert compiled(program(tmp_path / made, source)) == before
+    assert len(list(entries.iterdir())) > 100
 
 
 def test_the_time_of_the_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
