@@ -56,11 +56,21 @@ def keep_source_lines() -> list[str]:
         filename = module.__file__ if isinstance(module, ModuleType) and hasattr(module, "__file__") else None
         if filename is None or not _is_authors(filename):
             continue
-        lines = linecache.getlines(filename, vars(module))
+        lines = _source_of(module).splitlines(keepends=True)
         # Without a modification time linecache never looks at the file again.
         linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
         kept += lines
     return kept
+
+
+def _source_of(module: ModuleType) -> str:
+    """What the module's loader has of it; linecache would look for files, and bring in tokenize to read them."""
+    get_source = getattr(module.__spec__ and module.__spec__.loader, "get_source", None)
+    try:
+        source = get_source(module.__name__) if get_source is not None else None
+    except ImportError:  # of the interpreter's own start, from files that are gone
+        return ""
+    return source or ""
 
 
 def _is_authors(filename: str) -> bool:
