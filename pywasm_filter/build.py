@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -44,6 +45,8 @@ _PROBE_PROGRAM = (
 )
 _CACHED_MODULES = 20
 _LARGE_FILE = 16 << 20
+_LONGEST_NAME = 255
+"""What file systems allow, in bytes."""
 _COVERAGE_REPORTS = ("coverage.json", "coverage.lcov", "coverage.xml")
 """What coverage.py writes after each test run, under the names that it chooses."""
 
@@ -266,9 +269,9 @@ def cached_build(
 ) -> Path:
     """Build a filter, or take the result of an earlier build of the same inputs from the user's cache.
 
-    Inputs are the filter and what it imports, the files beside it that are no Python (it may read them while it is
-    imported), its project's target, this package's SDK and the compiler. Returns the module's path in the cache: use it
-    at once, for only the newest modules are kept. Raises CompileError.
+    Inputs are the filter and what it imports, the files that are no Python beside it and in directories there that its
+    source names (it may read them while it is imported), its project's target, this package's SDK and the compiler.
+    Returns the module's path in the cache: use it at once, for only the newest modules are kept. Raises CompileError.
     """
     tree = read_source_tree(source)
     target = target_of(source)
@@ -291,12 +294,23 @@ def cached_build(
 def _inputs(tree: SourceTree) -> Iterator[Path]:
     yield from tree.modules
     yield from tree.installed
+    named = _names_in_strings(tree)
     for directory in sorted({module.parent for module in tree.modules}):
         yield from sorted(file for file in directory.iterdir() if _may_be_read(file))
+        for below in filter(Path.is_dir, (directory / name for name in named)):
+            yield from sorted(file for file in below.rglob("*") if _may_be_read(file))
     yield from _sdk_files().values()
     yield from (_root(pywasm_filter) / name for name in ("build.py", "needs.py", "project.py"))
     for package in (pywasm_compiler, proxy_wasm_abi):
         yield from sorted(file for file in _root(package).rglob("*") if file.is_file() and file.suffix != ".pyc")
+
+
+def _names_in_strings(tree: SourceTree) -> list[str]:
+    """What may be the name of a directory with data: parts of paths that stand in the author's source."""
+    nodes = (node for source in tree.sources for node in ast.walk(source.tree))
+    strings = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    parts = {part for text in strings for part in text.split("/") if part.isprintable() and part.strip(".")}
+    return sorted(part for part in parts if len(part.encode()) <= _LONGEST_NAME)
 
 
 def _may_be_read(file: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pywasm_compiler.distributions import distribution_of
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.findings import Finding, Severity
 from pywasm_compiler.guest_modules import guest_modules
-from pywasm_compiler.search import Found
+from pywasm_compiler.search import Found, ModuleFinder, environment_path
 
 SDK = "pywasm_filter"
 """The package that a filter imports; of its submodules only `sdk` is part of the guest."""
@@ -67,6 +68,7 @@ _REPLACEMENTS = {
 }
 """By the normalised name of a distribution."""
 
+_NO_MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'")
 _NO_SYSTEM = "remove it: a filter runs in WebAssembly, with no operating system behind it"
 
 
@@ -211,6 +213,18 @@ def deferred(name: str, origin: Origin) -> Finding:
         "move the import to the top of the file, which is executed at build time",
         Severity.WARNING,
     )
+
+
+def missing_remedy(message: str) -> str:
+    """What to do about a ModuleNotFoundError in the guest, where this interpreter has imported the module."""
+    named = _NO_MODULE.search(message)
+    if named is None:
+        return ""
+    chain = ModuleFinder(environment_path()).find(named["name"])
+    if chain is not None and chain[-1].is_native:
+        package = distribution_of(named["name"])
+        return f"do without the package {package[0] if package else named['name']}: that module is machine code"
+    return "import the module at the top of the filter by its name" if chain is not None else ""
 
 
 def has_stand_in(name: str) -> bool:

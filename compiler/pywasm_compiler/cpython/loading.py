@@ -23,6 +23,7 @@ from pywasm_compiler.cpython.memory import PAGE_SIZE
 from pywasm_compiler.cpython.module_files import CompiledModules, ModuleFiles
 from pywasm_compiler.engine import Program
 from pywasm_compiler.errors import CompileError
+from pywasm_compiler.import_rules import missing_remedy
 
 _KEPT_CODE: Final = 5_000
 """So many modules' code stays in the cache."""
@@ -170,6 +171,8 @@ def _failed_import(failure: _Failure, program: Program) -> CompileError:
         f"the filter cannot be imported in the guest: {failure['type']}: {failure['message']}",
         file=file,
         line=line,
+        remedy=missing_remedy(failure["message"]) if failure["type"] == "ModuleNotFoundError" else "",
+        rule="import-failure",
         detail=_FILE_IN_TRACEBACK.sub(
             lambda name: str(_host_path(name[0], program.search_path) or name[0]), failure["traceback"]
         ),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,18 @@ for make in (SSLContext, create_default_context, lambda: http.client.HTTPSConnec
     made = program(tmp_path / "author", source)
     assert compiled(replace(made, search_path=(*made.search_path, STAND_INS)))
     assert "No module named '_ssl'" in refusal(made).message
+
+
+def test_a_module_that_only_the_host_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / f"hidden{EXTENSION_SUFFIXES[0]}").touch()
+    (site / "outside.py").touch()
+    monkeypatch.syspath_prepend(str(site))
+    source = "import importlib\nimportlib.import_module({!r})\n"
+    assert "machine code" in refusal(program(tmp_path / "one", source.format("hidden"))).remedy
+    assert "at the top of the filter" in refusal(program(tmp_path / "two", source.format("outside"))).remedy
+    assert refusal(program(tmp_path / "three", source.format("nowhere"))).remedy == ""
 
 
 def test_nothing_outside_the_search_path_is_read(tmp_path: Path) -> None:

@@ -264,6 +264,20 @@ def test_every_input_counts(source: Path, fake: FakeEngine, cache: Path) -> None
     assert len(modules) == len(fake.programs) == 5
 
 
+def test_data_in_directories_that_the_source_names_counts(source: Path, fake: FakeEngine, cache: Path) -> None:
+    data = source.parent / "rules" / "more" / "table.json"
+    other = source.parent / "htmlcov" / "index.html"
+    for file in (data, other):
+        file.parent.mkdir(parents=True)
+        file.write_text("1")
+    source.write_text(FILTER + f"HERE = 'rules/more/x', '{'x' * 300}', '\\udc80', '..', 'none'\n")
+    first = cached_build(source, engine="fake")
+    other.write_text("2")
+    assert cached_build(source, engine="fake") == first
+    data.write_text("2")
+    assert cached_build(source, engine="fake") != first
+
+
 def test_files_that_the_filter_does_not_import_do_not_count(source: Path, fake: FakeEngine, cache: Path) -> None:
     first = cached_build(source, engine="fake")
     (source.parent / "test_filter.py").write_text("")
