@@ -109,7 +109,7 @@ def _peers(options: argparse.Namespace) -> int:
     peers = [peer for peer in all_peers() if options.peer is None or peer.name in options.peer]
     jobs = [job for job in all_jobs() if options.job is None or job.name in options.job]
     whole = options.peer is None and options.job is None
-    results = compare(jobs, peers, _pace(options, rounds=5, seconds=2, starts=3), _tell)
+    results = compare(jobs, peers, _pace(options, rounds=10, seconds=1, starts=3), _tell)
     measured = [peer for peer in peers if any(peer.name in result.figures for result in results)]
     versions = {name: number for peer in measured for name, number in peer.versions().items()}
     parts = [
@@ -129,7 +129,7 @@ def _peers(options: argparse.Namespace) -> int:
 def _steps(options: argparse.Namespace) -> int:
     before = busy()
     modules = dict(options.module)
-    measured = compare_modules(modules, _pace(options, rounds=7, seconds=2, starts=3), _tell)
+    measured = compare_modules(modules, _pace(options, rounds=15, seconds=1, starts=3), _tell)
     command = _command(options, "steps", *(f"--module '{label}=…'" for label in modules))
     _publish(options, "steps", f"{provenance(command, before, {})}\n\n{steps_table(measured)}")
     return int(any(series.failure for series in measured))
