@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 from benchmarks.envoys import Deployment
@@ -11,8 +12,8 @@ from pywasm_filter.testing.envoy import EnvoySettings
 
 _NO_MEANS = {
     "json": "the SDK has no function that sets a body",
-    "jwt": "the SDK's compiler (0.14) has no library for SHA-256 and HMAC",
-    "routing": "the SDK's compiler (0.14) has no library for regular expressions",
+    "jwt": "neither the SDK nor its compiler (0.14) has SHA-256 and HMAC",
+    "routing": "neither the SDK nor its compiler (0.14) has regular expressions",
 }
 
 
@@ -36,6 +37,7 @@ class AssemblyScript(Peer):
         return Deployment(EnvoySettings(module, None, configuration=job.configuration.encode()))
 
     def versions(self) -> dict[str, str]:
-        """Of the compiler."""
+        """Of the compiler and the SDK."""
+        manifest = json.loads((self.sources / "package.json").read_text())
         asc = run(["node", "node_modules/.bin/asc", "--version"], self.workspace / "project")
-        return {"AssemblyScript": asc.split()[-1]}
+        return {"AssemblyScript": asc.split()[-1], "proxy-runtime": manifest["dependencies"]["@solo-io/proxy-runtime"]}

@@ -28,5 +28,7 @@ class Go(Peer):
         return Deployment(EnvoySettings(module, None, configuration=job.configuration.encode()))
 
     def versions(self) -> dict[str, str]:
-        """Of the compiler."""
-        return {"Go": run(["go", "env", "GOVERSION"], self.workspace).removeprefix("go")}
+        """Of the compiler and the SDK."""
+        requirement = (self.sources / "go.mod").read_text().split()[-1]
+        compiler = run(["go", "env", "GOVERSION"], self.workspace).removeprefix("go")
+        return {"Go": compiler, "proxy-wasm-go-sdk": requirement}

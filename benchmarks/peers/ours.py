@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.envoys import Deployment
@@ -40,7 +39,3 @@ class Ours(Peer):
     def prepare(self, job: Job) -> Deployment:
         """Build the filter as `pywasm-filter build` does."""
         return Deployment(EnvoySettings(built(source(job)), None, configuration=job.configuration.encode()))
-
-    def versions(self) -> dict[str, str]:
-        """Of the engine."""
-        return {"pywasm-filter": version("pywasm-filter"), "componentize-py": version("componentize-py")}

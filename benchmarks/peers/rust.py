@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 from benchmarks.envoys import Deployment
@@ -41,10 +42,11 @@ class Rust(Peer):
         return Deployment(EnvoySettings(module, None, configuration=job.configuration.encode()))
 
     def versions(self) -> dict[str, str]:
-        """Of the compiler."""
+        """Of the compiler and the SDK."""
+        manifest = tomllib.loads((self.sources / "Cargo.toml").read_text())
         return {
             "rustc": run([str(_compiler()), "--version"], self.workspace).split()[1],
-            "proxy-wasm for Rust": "0.2.1",
+            "proxy-wasm for Rust": manifest["dependencies"]["proxy-wasm"].lstrip("="),
         }
 
 
