@@ -109,13 +109,13 @@ def _peers(options: argparse.Namespace) -> int:
     peers = [peer for peer in all_peers() if options.peer is None or peer.name in options.peer]
     jobs = [job for job in all_jobs() if options.job is None or job.name in options.job]
     whole = options.peer is None and options.job is None
-    results = compare(jobs, peers, _pace(options, rounds=10, seconds=1, starts=3), _tell)
+    results = compare(jobs, peers, _pace(options, rounds=8, seconds=1, starts=3), _tell)
     measured = [peer for peer in peers if any(peer.name in result.figures for result in results)]
     versions = {name: number for peer in measured for name, number in peer.versions().items()}
     parts = [
         provenance(_command(options, "peers"), before, versions),
         overview(results, peers),
-        f"![added microseconds a request]({PLOTS.name}/peers.svg)" if whole else "",
+        f"![microseconds of processors for a request, start, memory]({PLOTS.name}/peers.svg)" if whole else "",
         *(details(result, peers) for result in results),
     ]
     _publish(options, "peers", "\n\n".join(filter(None, parts)), whole=whole)

@@ -56,32 +56,23 @@ def _compare(job: Job, peers: Sequence[Peer], pace: Pace, progress: Progress) ->
 def overview(results: Sequence[Result], peers: Sequence[Peer]) -> str:
     """One table of what a request takes, and how many times that of ours."""
     rows = [[peer.title, *(_overview_cell(result, peer.name) for result in results)] for peer in peers]
-    return table(["added µs/request (times ours)", *(result.job.title for result in results)], rows)
+    return table(["processor µs/request (times ours)", *(result.job.title for result in results)], rows)
 
 
 def _overview_cell(result: Result, name: str) -> str:
     series, ours = result.figures.get(name), result.figures.get(_OURS)
     if series is None:
         return ABSENT
-    cost = microseconds(series.added_seconds)
+    cost = microseconds(series.added_processor_seconds)
     if ours is None or series is ours:
         return cost
-    return f"{cost} ({number(series.added_seconds / ours.added_seconds, 2)})"
+    return f"{cost} ({number(series.added_processor_seconds / ours.added_processor_seconds, 2)})"
 
 
 def details(result: Result, peers: Sequence[Peer]) -> str:
     """All figures of a job, and why some are not there."""
-    head = [
-        "",
-        "requests/s",
-        "added µs/request",
-        "processor µs",
-        "p99 ms",
-        "start s",
-        "resident MiB",
-        "module",
-        "gzipped",
-    ]
+    traffic = ["requests/s", "added µs/request", "processor µs", "p99 ms"]
+    head = ["", *traffic, "start s", "processor s", "resident MiB", "module", "gzipped"]
     rows = [_row("no filter", result.base)]
     rows += [_row(peer.title, result.figures[peer.name]) for peer in peers if peer.name in result.figures]
     titles = {peer.name: peer.title for peer in peers}
@@ -92,9 +83,8 @@ def details(result: Result, peers: Sequence[Peer]) -> str:
 
 
 def _row(title: str, series: Series) -> list[str]:
-    start, memory = number(series.start_seconds, 2), mebibytes(series.resident_bytes)
+    memory = mebibytes(series.resident_bytes)
     if series.base is not None:
-        start += f" ({added(series.added_start_seconds, number(series.added_start_seconds, 2))})"
         memory += f" ({added(series.added_resident_bytes, mebibytes(series.added_resident_bytes))})"
     module = series.subject.deployment.module
     size = sizes(module) if module else None
@@ -104,7 +94,8 @@ def _row(title: str, series: Series) -> list[str]:
         microseconds(series.added_seconds) if series.base else ABSENT,
         microseconds(series.added_processor_seconds) if series.base else ABSENT,
         number(series.p99 * 1e3, 2),
-        start,
+        number(series.start_seconds, 2),
+        number(series.start_processor_seconds, 2),
         memory,
         file_size(size.total) if size else ABSENT,
         file_size(size.packed) if size else ABSENT,
@@ -113,9 +104,9 @@ def _row(title: str, series: Series) -> list[str]:
 
 def panels(results: Sequence[Result], peers: Sequence[Peer]) -> dict[str, tuple[str, dict[str, float]]]:
     """What to plot: unit and figures of each job, then start and memory at the first of them."""
-    drawn = {result.job.title: ("added µs/request", _by_title(result, peers, _added)) for result in results}
+    drawn = {result.job.title: ("processor µs/request", _by_title(result, peers, _added)) for result in results}
     first = results[0]
-    drawn[f"Start: {first.job.title.lower()}"] = ("s", _by_title(first, peers, lambda series: series.start_seconds))
+    drawn[f"Start: {first.job.title.lower()}"] = ("processor s", _by_title(first, peers, _start))
     drawn[f"Memory: {first.job.title.lower()}"] = ("resident MiB", _by_title(first, peers, _resident))
     return drawn
 
@@ -125,7 +116,11 @@ def _by_title(result: Result, peers: Sequence[Peer], figure: Callable[[Series], 
 
 
 def _added(series: Series) -> float:
-    return series.added_seconds * 1e6
+    return series.added_processor_seconds * 1e6
+
+
+def _start(series: Series) -> float:
+    return series.start_processor_seconds
 
 
 def _resident(series: Series) -> float:

@@ -62,6 +62,15 @@ class Used:
     """Of Envoy and the server beside it."""
 
 
+@dataclass(frozen=True)
+class Started:
+    """What it took from the start of the processes to the first answer."""
+
+    seconds: float
+    processor_seconds: float
+    """Of all threads: V8 compiles on several at once."""
+
+
 class RunningEnvoy:
     """An Envoy, and the server beside it, that does a job; from the start of the context to its end.
 
@@ -72,8 +81,7 @@ class RunningEnvoy:
         self._job = job
         self._deployment = deployment
         self._cleanup = contextlib.ExitStack()
-        self.start_seconds = 0.0
-        """From the start of the processes to the first answer."""
+        self.start = Started(0, 0)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as cleanup:
@@ -86,7 +94,7 @@ class RunningEnvoy:
             self._envoy = cleanup.enter_context(process)
             self._pids = (self._envoy.pid, *pids)
             self._check(self._job.cases[0])
-            self.start_seconds = time.perf_counter() - begun
+            self.start = Started(time.perf_counter() - begun, self._processor_seconds())
             self._cleanup = cleanup.pop_all()
         return self
 

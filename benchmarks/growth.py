@@ -1,6 +1,6 @@
 """How the costs grow: with headers, the size of bodies, filters in a chain, workers.
 
-What a request takes is told in time of processors: several workers wait for each other where there are few.
+Requests and starts are told in time of processors: several workers wait for each other where there are few.
 """
 
 from __future__ import annotations
@@ -141,9 +141,9 @@ def growth_table(growth: Growth) -> str:
                     title,
                     f"{value:,}",
                     microseconds(series.added_processor_seconds),
-                    number(max(0.0, series.added_start_seconds), 2),
+                    number(max(0.0, series.added_start_processor_seconds), 2),
                     mebibytes(series.added_resident_bytes),
                 ]
             )
-    head = ["", growth.dimension, "processor µs", "added start s", "added MiB"]
+    head = ["", growth.dimension, "processor µs", "start, processor s", "resident MiB"]
     return f"### {growth.title}\n\n{table(head, rows)}"

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.envoys import Deployment, RunningEnvoy, Used, WrongAnswerError
+from benchmarks.envoys import Deployment, RunningEnvoy, Started, Used, WrongAnswerError
 from benchmarks.jobs import Job
 from benchmarks.load import CONNECTIONS, LoadError
 from pywasm_filter.testing.envoy import EnvoyError
@@ -44,8 +44,7 @@ class Series:
     base: Series | None
     """The one without a filter, to compare with; None for that itself."""
     rounds: list[Used] = field(default_factory=list)
-    starts: list[float] = field(default_factory=list)
-    """Seconds from the start of the processes to the first right answer."""
+    starts: list[Started] = field(default_factory=list)
     resident_bytes: int = 0
     """After the rounds."""
     failure: str | None = None
@@ -63,13 +62,23 @@ class Series:
 
     @property
     def start_seconds(self) -> float:
-        """The median."""
-        return statistics.median(self.starts)
+        """From the start of the processes to the first right answer, the median."""
+        return statistics.median(start.seconds for start in self.starts)
+
+    @property
+    def start_processor_seconds(self) -> float:
+        """What all threads of the processes worked for it, the median."""
+        return statistics.median(start.processor_seconds for start in self.starts)
 
     @property
     def added_start_seconds(self) -> float:
         """What the start takes more than without a filter."""
         return self.start_seconds - (self.base or self).start_seconds
+
+    @property
+    def added_start_processor_seconds(self) -> float:
+        """What is worked more for the start than without a filter."""
+        return self.start_processor_seconds - (self.base or self).start_processor_seconds
 
     @property
     def added_resident_bytes(self) -> int:
@@ -145,12 +154,12 @@ class _Runner:
 
     def try_start(self, series: Series) -> None:
         with self._envoy(series) as envoy:
-            series.starts.append(envoy.start_seconds)
+            series.starts.append(envoy.start)
 
     def start(self, series: Series) -> None:
         envoy = self._stack.enter_context(self._envoy(series))
         self._running[id(series)] = envoy
-        series.starts.append(envoy.start_seconds)
+        series.starts.append(envoy.start)
 
     def check(self, series: Series) -> None:
         self._running[id(series)].check()

@@ -33,7 +33,8 @@ def steps_table(measured: Sequence[Series]) -> str:
         f"{mebibytes(base.resident_bytes)} MiB. What a module adds to that is in the table; in parentheses, how many "
         "times that of the first module."
     )
-    head = ["step", "code", "data", "module", "gzipped", "start s", "resident MiB", "added µs/request", "processor µs"]
+    size = ["code", "data", "module", "gzipped"]
+    head = ["step", *size, "start s", "processor s", "resident MiB", "added µs/request", "processor µs"]
     return f"{table(head, rows)}\n\n{without}"
 
 
@@ -46,7 +47,7 @@ def _row(series: Series, first: Series) -> list[str]:
         _cell(file_size(size.packed), size.packed, first_size.packed),
     ]
     if series.failure is not None:
-        return [series.subject.title, *cells, f"fails: {series.failure}", ABSENT, ABSENT, ABSENT]
+        return [series.subject.title, *cells, f"fails: {series.failure}", *[ABSENT] * (len(_FIGURES) - 1)]
     for figure, rendered in _FIGURES:
         compared = figure(first) if first.failure is None else 0
         cells.append(_cell(rendered(figure(series)), figure(series), compared))
@@ -55,6 +56,7 @@ def _row(series: Series, first: Series) -> list[str]:
 
 _FIGURES: list[tuple[Callable[[Series], float], Callable[[float], str]]] = [
     (lambda series: series.added_start_seconds, number),
+    (lambda series: series.added_start_processor_seconds, number),
     (lambda series: series.added_resident_bytes, mebibytes),
     (lambda series: series.added_seconds, microseconds),
     (lambda series: series.added_processor_seconds, microseconds),
