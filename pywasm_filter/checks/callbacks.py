@@ -18,7 +18,6 @@ _CLOSE = 0.75
 _TRANSPARENT = frozenset({"override", "final"})
 _PLAIN_TYPES = frozenset({"bool", "int", "str", "bytes", "float", "dict", "list", "tuple", "set"})
 _ACTION = "Action"
-_WITHOUT_METHODS = ("abc.ABC", "builtins.object", "typing.Generic", "typing.Protocol")
 
 
 def callback_findings(project: Project) -> Iterator[Finding]:
@@ -56,7 +55,7 @@ def _misspelt(project: Project, cls: ClassScope, unit: Unit, context: str) -> It
         message = f"{unit.name} is a callback of {others[0]}, not of {context}: it is never called"
         yield _finding(unit, "callback-name", message, f"move it to the class that derives from {others[0]}")
         return
-    elif not plain.startswith("on_") or _has_others_methods(project, cls):
+    elif not plain.startswith("on_") or project.has_others_methods(cls):
         return
     elif close := difflib.get_close_matches(plain, ours, 1, _CLOSE):
         meant, why = close[0], "is no callback"
@@ -67,15 +66,6 @@ def _misspelt(project: Project, cls: ClassScope, unit: Unit, context: str) -> It
         return
     message = f"{unit.name} {why}: it is never called"
     yield _finding(unit, "callback-name", message, f"name it {ours[meant].shown}")
-
-
-def _has_others_methods(project: Project, cls: ClassScope) -> bool:
-    """Whether a class has bases that are neither the author's nor the SDK's: they may call what they like."""
-    bases = [base for each in project.ancestry(cls) if isinstance(each, ClassScope) for base in project.bases(each)]
-    return any(
-        base is None or (isinstance(base, External) and not base.name.startswith((f"{SDK}.", *_WITHOUT_METHODS)))
-        for base in bases
-    )
 
 
 # --- parameters ---

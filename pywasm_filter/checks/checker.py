@@ -16,6 +16,7 @@ from pywasm_filter.checks.callbacks import callback_findings
 from pywasm_filter.checks.calls import failing
 from pywasm_filter.checks.coroutines import unawaited
 from pywasm_filter.checks.names import Project
+from pywasm_filter.checks.other_sdks import names_of_others
 from pywasm_filter.checks.reach import Reach
 
 
@@ -60,7 +61,13 @@ def refuse_errors(findings: Collection[Finding], warn: Callable[[Finding], None]
 def _findings(tree: SourceTree) -> Iterator[Finding]:
     project = Project(tree.sources)
     ignores = {source.shown: source.ignores for source in tree.sources}
-    for found in (failing(project, Reach(project)), unawaited(project), callback_findings(project)):
+    reach = Reach(project)
+    for found in (
+        failing(project, reach),
+        unawaited(project),
+        callback_findings(project),
+        names_of_others(project),
+    ):
         for finding in found:
             if finding.file is None or not ignores[finding.file].silence(finding):
                 yield finding

@@ -33,6 +33,7 @@ _MAKES_PATHS = frozenset(
     {"absolute", "cwd", "expanduser", "home", "joinpath", "parent", "relative_to", "resolve", "with_name", "with_stem"}
     | {"with_segments", "with_suffix"}
 )
+_WITHOUT_METHODS = ("abc.ABC", "builtins.object", "typing.Generic", "typing.Protocol")
 _TYPE_SHELLS = frozenset({"Final", "ClassVar", "Annotated", "Optional"})
 
 
@@ -260,6 +261,15 @@ class Project:
             meaning = self.meaning(base, cls.parent or cls)
             result.append(meaning if isinstance(meaning, (ClassScope, External)) else None)
         return result
+
+    def has_others_methods(self, cls: ClassScope) -> bool:
+        """Whether a class has methods that are neither the author's nor the SDK's, or makes up attributes."""
+        own = [each for each in self.ancestry(cls) if isinstance(each, ClassScope)]
+        return any(name in each.bindings for each in own for name in ("__getattr__", "__getattribute__")) or any(
+            base is None or (isinstance(base, External) and not base.name.startswith((f"{SDK}.", *_WITHOUT_METHODS)))
+            for each in own
+            for base in self.bases(each)
+        )
 
     def root_of(self, cls: ClassScope) -> ClassScope | None:
         """The class in the brackets of `HttpContext["Root"]`, if it is one of the author's."""

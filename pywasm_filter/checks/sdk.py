@@ -111,6 +111,18 @@ def names_elsewhere() -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(ours) for name, ours in found.items()}
 
 
+@cache
+def hostcalls_elsewhere() -> Mapping[str, tuple[str, ...]]:
+    """What hostcalls are called in other SDKs, in snake case -> what authors write here."""
+    found: dict[str, list[str]] = {}
+    for hostcall in proxy_wasm_abi.load().hostcalls:
+        names = hostcall.names
+        for name in (*names.rust, *names.go, *names.cpp, *names.assemblyscript):
+            known = found.setdefault(snake_case(re.split(r"::|\.", name)[-1]), [])
+            known += [face.shown for face in names.python if face.shown not in known]
+    return {name: tuple(ours) for name, ours in found.items()}
+
+
 def snake_case(name: str) -> str:
     """`OnHttpRequestHeaders` -> `on_http_request_headers`."""
     return _WORD_IN_CAMEL_CASE.sub("_", name).lower()

@@ -166,6 +166,51 @@ class Guarded(HttpContext):
     assert_marked(tmp_path, source, base=base)
 
 
+OTHERS = {
+    "self.get_http_request_header('x')": "self.request.headers[name]",
+    "self.dispatch_http_call('a', [])": "Context.http_call",
+    "self.resume_http_request()": "HttpContext.continue_request",
+    "self.sendLocalResponse(403)": "HttpContext.send_local_response",
+    "self.root.set_tick_period_milliseconds(5)": "RootContext.set_tick_period",
+    "self.get_property(['source'])": "self.properties.source.address",
+}
+
+
+@pytest.mark.parametrize("call", OTHERS)
+def test_methods_of_other_sdks(call: str, tmp_path: Path) -> None:
+    source = http(f"def on_log(self):\n    {call}  # !other-sdk")
+    assert_marked(tmp_path, source)
+    assert OTHERS[call] in remedy_of(tmp_path, source)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def get_http_request_header(self, name):\n    pass\ndef on_log(self):\n    self.get_http_request_header('x')",
+        "get_property = None\ndef on_log(self):\n    print(self.get_property)",
+        "def on_log(self):\n    self.get_property = 5\n    print(self.get_property, self.request.get_property)",
+        "def on_log(self):\n    self.unknown(); self.done(); self.context_id; self.root.config",
+    ],
+)
+def test_attributes_of_the_authors_own_class(body: str, tmp_path: Path) -> None:
+    assert_marked(tmp_path, http(body))
+
+
+@pytest.mark.parametrize("bases", ["HttpContext, Mixin", "Mixin, HttpContext", "Base"])
+def test_attributes_from_elsewhere(bases: str, tmp_path: Path) -> None:
+    source = f"""{HEADER}
+from json import JSONDecoder as Mixin
+
+class Base(HttpContext):
+    def __getattr__(self, name): return print
+
+class Stream({bases}):
+    def on_log(self):
+        self.get_property('x')
+"""
+    assert_marked(tmp_path, source)
+
+
 # --- parameters ---
 
 BAD_PARAMETERS = [

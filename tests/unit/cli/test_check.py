@@ -157,3 +157,10 @@ def test_build_leaves_rules_out_and_checks_types_on_request() -> None:
     assert result.exit_code == 1
     assert "filter.py:12: error: Incompatible types" in result.stderr
     assert "[index]" not in result.stderr
+
+
+@pytest.mark.usefixtures("path")
+def test_try_refuses_what_cannot_work() -> None:
+    result = run("try", "filter.py")
+    assert result.exit_code == 1
+    assert [line.split(":")[1] for line in result.stderr.splitlines() if "error:" in line] == ["7", "11"]
