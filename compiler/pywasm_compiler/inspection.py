@@ -10,6 +10,7 @@ from pathlib import Path
 from proxy_wasm_abi import Abi, Host, load
 
 from pywasm_compiler.breakdown import Share, breakdown
+from pywasm_compiler.cpython.packing import unpacked
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.hosts import HostVerdict, judge, judge_for
 from pywasm_compiler.provenance import LAYOUT, Record, record_of
@@ -18,6 +19,7 @@ from pywasm_compiler.wasm.errors import MalformedModule
 from pywasm_compiler.wasm.format import CORE_PREAMBLE, SectionId
 from pywasm_compiler.wasm.model import ExternKind, Module
 from pywasm_compiler.wasm.reader import is_component, is_core_module, read_module
+from pywasm_compiler.wasm.writer import write_module
 
 _ENTRY_POINTS = ("_initialize", "_start", "main", "__main_void")
 _COMPRESSION = 6
@@ -60,6 +62,8 @@ class Inspection:
     producers: Mapping[str, Mapping[str, str]]
     has_function_names: bool
     provenance: Record
+    unpacked_size: int
+    """Of the module with its data as they are in memory, which `bytes` divides; `size` if they are not compressed."""
     bytes: Share
     hosts: tuple[HostVerdict, ...]
 
@@ -71,6 +75,7 @@ class Inspection:
             "abi_version": self.abi_version,
             "size": self.size,
             "gzip_size": self.gzip_size,
+            "unpacked_size": self.unpacked_size,
             "imports": {module: list(names) for module, names in self.imports.items()},
             "callbacks": list(self.callbacks),
             "allocators": list(self.allocators),
@@ -159,7 +164,7 @@ def inspect_module(
     """
     _check_preamble(data, path)
     sections = _section_sizes(data, path)
-    module = _read(data, path)
+    module, plain = _unpacked(_read(data, path), data, path)
     abi = load()
     abi_version = _abi_version(module, abi, path)
     functions = [entry.name for entry in module.exports if entry.kind is ExternKind.FUNC]
@@ -184,7 +189,8 @@ def inspect_module(
         producers=_producers(module),
         has_function_names=any(custom.name == "name" for custom in module.customs),
         provenance=record_of(module),
-        bytes=breakdown(module, sections, len(data), None if measure is None else measure(module)),
+        unpacked_size=len(plain),
+        bytes=breakdown(module, _section_sizes(plain, path), len(plain), None if measure is None else measure(module)),
         hosts=judge(module, abi_version, len(data)),
     )
 
@@ -246,6 +252,15 @@ def _read(data: bytes, path: Path | None) -> Module:
     if problem:
         raise CompileError(f"is malformed: {problem}", path, remedy="build it anew with `pywasm-filter build`")
     return module
+
+
+def _unpacked(module: Module, data: bytes, path: Path | None) -> tuple[Module, bytes]:
+    """The module with its data as they are in memory, and its bytes."""
+    try:
+        plain = unpacked(module)
+    except MalformedModule as error:
+        raise _malformed(path, error) from error
+    return plain, data if plain is module else write_module(plain)
 
 
 def _dangling(module: Module) -> str:

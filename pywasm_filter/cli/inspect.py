@@ -68,7 +68,8 @@ def _print(shown: Console, path: Path, found: Inspection) -> None:
     shown.print(f"{path}: Proxy-Wasm ABI {found.abi_version}", style="bold")
     _row(shown, "size", f"{size(found.size)} ({size(found.gzip_size)} with gzip)")
     _row(shown, "code", f"{size(found.code_size)} in {found.function_count:,} functions")
-    _row(shown, "data", size(found.data_size))
+    compressed = ", compressed in the file" if found.unpacked_size > found.size else ""
+    _row(shown, "data", f"{size(found.data_size)}{compressed}")
     if found.memory is not None:
         maximum = "no limit" if found.memory.maximum is None else f"at most {found.memory.maximum:,}"
         _row(shown, "memory", f"{found.memory.minimum:,} pages of 64 KiB, {maximum}")

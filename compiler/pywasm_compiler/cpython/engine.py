@@ -9,11 +9,12 @@ from typing import Any
 from pywasm_compiler.cpython.base import BaseImage, tool_versions
 from pywasm_compiler.cpython.guest_vm import time_of_import
 from pywasm_compiler.cpython.loading import import_filter
-from pywasm_compiler.cpython.memory import PAGE_SIZE, segments, without
+from pywasm_compiler.cpython.memory import without
+from pywasm_compiler.cpython.packing import packed
 from pywasm_compiler.cpython.record import build_record
 from pywasm_compiler.engine import DebugInfo, Options, Program, Progress
 from pywasm_compiler.provenance import PROVENANCE_SECTION, encode_record, record_of
-from pywasm_compiler.wasm.model import CustomSection, Limits, MemoryType, Module
+from pywasm_compiler.wasm.model import CustomSection, Module
 from pywasm_compiler.wasm.names import NAME_SECTION, Names, encode_names
 from pywasm_compiler.wasm.writer import write_module
 
@@ -32,19 +33,13 @@ class CPythonEngine:
         base = BaseImage(progress, self._compiled)
         progress("importing the filter in CPython and taking a snapshot")
         snapshot = import_filter(base, program, all_docstrings=options.debug_info is DebugInfo.FULL)
-        memory, stack_top = snapshot.memory, snapshot.stack_top
+        memory, cold = snapshot.memory, base.cold_code()
         shell = base.shell(program.hostcalls, program.callbacks, compile_all=options.compile_all)
         if options.compile_all:
-            memory = without(memory, base.cold_code())
+            memory = without(memory, cold)
         progress("writing the module")
-        return write_module(
-            replace(
-                shell,
-                memories=[MemoryType(Limits(len(memory) // PAGE_SIZE))],
-                data=list(segments(memory, stack_top)),
-                customs=_customs(shell, program, base, options, snapshot.data),
-            )
-        )
+        module = replace(shell, customs=_customs(shell, program, base, options, snapshot.data))
+        return write_module(packed(module, memory, (snapshot.stack_top, cold.start, cold.stop)))
 
 
 def _customs(

@@ -171,6 +171,10 @@ class Code:
         """Grow the memory by as many pages; its size before, or -1."""
         return self._emit(0x40, b"\0")
 
+    def memory_init(self, segment: int) -> Self:
+        """(target, offset in the segment, size): copy bytes of a passive data segment."""
+        return self._emit(0xFC, b"\x08" + encode_unsigned(segment) + b"\0")
+
     def memory_copy(self) -> Self:
         """(target, source, size): copy bytes."""
         return self._emit(0xFC, b"\x0a\0\0")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 
+from pywasm_compiler.cpython.packing import unpacked
 from pywasm_compiler.wasm.errors import MalformedModule
 from pywasm_compiler.wasm.format import SectionId
 from pywasm_compiler.wasm.model import (
@@ -46,7 +47,7 @@ def split_module(data: bytes) -> ModuleImage:
     offsets are constants.
     """
     try:
-        module = read_module(data)
+        module = unpacked(read_module(data))
         names = module_names(module)
     except MalformedModule:
         # Whoever compiles it will say what is wrong with it.

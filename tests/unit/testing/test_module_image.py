@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
+from pywasm_compiler.cpython.packing import packed
 from pywasm_compiler.wasm.names import Names, module_names
 from pywasm_compiler.wasm.reader import read_module
+from pywasm_compiler.wasm.writer import write_module
 
 from pywasm_filter.testing.guests.engine import engine, set_deadline
 from pywasm_filter.testing.guests.memory import PAGE, GuestMemory
@@ -125,3 +129,12 @@ def test_names_of_functions_stay_and_other_custom_sections_go() -> None:
 def test_a_corrupt_name_section_stays_as_it_is() -> None:
     data = wasm(r'(memory 1) (data (i32.const 0) "x") (@custom "name" "\01\ff")')
     assert split_module(data) == ModuleImage(data)
+
+
+def test_packed_data_are_taken_out_decompressed() -> None:
+    plain = read_module(wasmtime.wat2wasm('(module (memory 1) (func) (data (i32.const 65000) "some content"))'))
+    memory = bytes(65000) + b"some content" + bytes(PAGE - 65012)
+    packed_image = split_module(write_module(packed(replace(plain, data=[]), memory, [64])))
+    assert packed_image.pages == 1
+    assert packed_image.runs == ((65000, bytearray(b"some content")),)
+    assert read_module(packed_image.code).start is None

@@ -409,9 +409,12 @@ def entry(signature: FuncType, surroundings: Surroundings) -> GlueFunction:
     return code.function(f"enter {signature}")
 
 
-def stub(signature: FuncType, address: int, entry_index: int) -> bytes:
-    """The body of what stands for an interpreted function, whose code is at `address`."""
+def stub(signature: FuncType, address: int, element: int, entry_type: int) -> bytes:
+    """The body of what stands for an interpreted function, whose code is at `address`.
+
+    It calls the entry by way of the table: what a compiler cannot see it does not copy into every caller.
+    """
     code = Code(signature)
     for position in range(len(signature.params)):
         code.local_get(position)
-    return code.i32_const(address).call(entry_index).function("").body
+    return code.i32_const(address).i32_const(element).call_indirect(entry_type).function("").body

@@ -15,7 +15,9 @@ class ColdFunctions:
     def __init__(self, image: ColdImage, functions: FunctionTable, types: TypeTable) -> None:
         self._image = image
         self._functions = functions
-        self._entries: dict[FuncType, int] = {}
+        self._types = types
+        self._entries: dict[FuncType, tuple[int, int]] = {}
+        """Element of the table and type, by the type of the functions that they are for."""
         self._surroundings = interpreter.Surroundings(
             stack_pointer=STACK_POINTER_INDEX,
             directory=image.address,
@@ -25,7 +27,7 @@ class ColdFunctions:
         functions.add(interpreter.interpret(self._surroundings, image.operations))
         functions.add(interpreter.invoke(image.signatures, types.index))
         self.elements = [functions.defined(definition) for definition in image.elements]
-        """What the table has to hold from `table_size` of the image on."""
+        """What the table has to hold from `table_size` of the image on, once all stubs are made."""
 
     @property
     def addresses(self) -> range:
@@ -39,5 +41,7 @@ class ColdFunctions:
     def stub(self, definition: CoreDefinition, signature: FuncType) -> bytes:
         """The body of what stands for an interpreted function in the module."""
         if signature not in self._entries:
-            self._entries[signature] = self._functions.add(interpreter.entry(signature, self._surroundings))
-        return interpreter.stub(signature, self._image.functions[definition], self._entries[signature])
+            entry = interpreter.entry(signature, self._surroundings)
+            self._entries[signature] = self._image.table_size + len(self.elements), self._types.index(entry.type)
+            self.elements.append(self._functions.add(entry))
+        return interpreter.stub(signature, self._image.functions[definition], *self._entries[signature])
