@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
@@ -61,7 +62,8 @@ def packed(module: Module, memory: bytes, boundaries: Iterable[int]) -> Module:
     """
     starts = sorted(set(boundaries))
     ends = [*starts[1:], len(memory)]
-    blocks = [_Block(start, memory[start:end]) for start, end in zip(starts, ends, strict=True)]
+    with ThreadPoolExecutor() as threads:  # LZ4 leaves the interpreter to others meanwhile
+        blocks = list(threads.map(_Block, starts, (memory[start:end] for start, end in zip(starts, ends, strict=True))))
     first = len(module.imported(ExternKind.FUNC)) + len(module.functions)
     types = list(module.types)
     functions = [
