@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pywasm_compiler.cpython.packing import unpacked
+from pywasm_compiler.wasm.reader import read_module
+from pywasm_compiler.wasm.writer import write_module
 from typer.testing import CliRunner
 
 from pywasm_filter.cli.app import app
@@ -83,7 +86,7 @@ def test_the_same_project_elsewhere_makes_the_same_module(
 
 def test_debug_keeps_the_docstrings(project: Path, built: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
     run("build", str(project / "filter.py"), "-o", str(tmp_path / "out.wasm"), "--debug")
-    modules = [path.read_bytes() for path in (built[0], tmp_path / "out.wasm")]
+    modules = [write_module(unpacked(read_module(path.read_bytes()))) for path in (built[0], tmp_path / "out.wasm")]
     for docstring in (
         b"Write a message to the proxy's log.",
         b"Deserialize ``s`` (a ``str``, ``bytes`` or ``bytearray``",

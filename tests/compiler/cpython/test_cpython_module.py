@@ -7,8 +7,9 @@ from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, MODULE_EXPORTS
 from pywasm_compiler.cpython import resolver, trampolines
 from pywasm_compiler.cpython.base import BaseImage
 from pywasm_compiler.cpython.linker import GLUE_PREFIX
+from pywasm_compiler.cpython.packing import unpacked
 from pywasm_compiler.engine import DebugInfo, Options, Program, engine
-from pywasm_compiler.wasm.model import ExternKind, Limits, Module
+from pywasm_compiler.wasm.model import ExternKind, Limits, Module, SegmentMode
 from pywasm_compiler.wasm.names import module_names, module_producers
 from pywasm_compiler.wasm.reader import read_module
 
@@ -60,8 +61,15 @@ def test_one_memory_table_and_global(module: Module) -> None:
     assert module.memories[0].limits == Limits(module.memories[0].limits.minimum)
     table = module.tables[0].limits
     assert table.minimum == table.maximum
-    assert module.start is None
     assert module.imported(ExternKind.GLOBAL) == []
+
+
+def test_data_are_compressed(module: Module) -> None:
+    assert module.start is not None
+    assert {segment.mode for segment in module.data} == {SegmentMode.PASSIVE}
+    assert unpacked(module).start is None
+    held = [sum(len(segment.content) for segment in found.data) for found in (module, unpacked(module))]
+    assert held[0] < 0.6 * held[1]
 
 
 def test_unused_functions_are_left_out(module: Module) -> None:
