@@ -63,7 +63,8 @@ COMPANIONS: Final[dict[str, tuple[str, ...]]] = {
 """Module -> what its functions import, for modules that make sense in a filter."""
 
 _OF_NO_USE: Final = frozenset(
-    {"asyncio", "cmd", "code", "concurrent", "curses", "doctest", "ftplib", "http", "imaplib", "multiprocessing", "pdb"}
+    {"asyncio", "cmd", "code", "concurrent", "curses", "doctest", "ftplib", "http.client", "http.server"}
+    | {"imaplib", "multiprocessing", "pdb"}
     | {"poplib", "pty", "pydoc", "readline", "selectors", "smtplib", "socket", "socketserver", "ssl", "subprocess"}
     | {"tempfile", "test", "tkinter", "turtle", "unittest", "venv", "webbrowser", "xmlrpc"}
 )
@@ -124,8 +125,12 @@ def _called_for(modules: CompiledModules, name: str) -> Iterator[str]:
     except (SyntaxError, ValueError, RecursionError):  # of a newer Python than this one: the guest's
         return
     for statement in statements:
-        if statement.need is Need.DEFERRED and statement.module.partition(".")[0] not in _OF_NO_USE:
+        if statement.need is Need.DEFERRED and not _is_of_no_use(statement.module):
             yield from _names(modules, statement.level, statement.module, statement.names, package)
+
+
+def _is_of_no_use(module: str) -> bool:
+    return module in _OF_NO_USE or module.partition(".")[0] in _OF_NO_USE
 
 
 def _imported(modules: CompiledModules, code: Code, package: str) -> Iterator[str]:
