@@ -83,7 +83,7 @@ class Engine(Protocol):
         """The module's bytes. Raises CompileError for a mistake in the author's program."""
 
 
-_ENGINES = {"cpython": ("pywasm_compiler.cpython", "CPythonEngine")}
+_ENGINES = {"cpython": ("pywasm_compiler.cpython.engine", "CPythonEngine")}
 """Name -> module and class. An engine is imported when it is asked for: each has its own heavy dependencies."""
 
 

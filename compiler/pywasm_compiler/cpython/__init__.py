@@ -1,5 +1,4 @@
-"""CPython as an engine: componentize-py takes the snapshot, the linker makes one core module of it."""
+"""CPython as an engine: componentize-py makes the interpreter, the linker makes one core module of it.
 
-from pywasm_compiler.cpython.engine import CPythonEngine
-
-__all__ = ["CPythonEngine"]
+Nothing is imported here: who only looks at modules needs neither componentize-py nor wasmtime.
+"""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from proxy_wasm_abi import load
-from pywasm_compiler.cpython import CPythonEngine
 from pywasm_compiler.cpython.componentize import componentize
+from pywasm_compiler.cpython.engine import CPythonEngine
 from pywasm_compiler.engine import Options, Program, engine
 
 from tests.compiler.cpython.proxy_host import CompiledModule, ProxyHost
