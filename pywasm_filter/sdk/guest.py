@@ -12,8 +12,11 @@ from pywasm_filter.sdk.output import Redirect
 from pywasm_filter.sdk.registry import begin_collecting, finish_collecting
 from pywasm_filter.sdk.vm import Vm
 
-_FOR_PROPERTIES = ("datetime", "pywasm_filter.sdk.metadata")
-"""What typed attributes import when they are read. Filters that read none do without."""
+_FOR_WORDS = {
+    "logging": ("logging",),  # now, and not in a function later: its records have to find the proxy's log
+    "properties": ("datetime", "pywasm_filter.sdk.metadata"),  # what typed attributes import when they are read
+}
+"""What filters do without in whose source the word is not."""
 
 
 def start(module_name: str, host: Hostcalls) -> Vm:
@@ -26,9 +29,11 @@ def start(module_name: str, host: Hostcalls) -> Vm:
     registry = begin_collecting()
     module = importlib.import_module(module_name)
     finish_collecting(registry, module)
-    if any("properties" in line for line in keep_source_lines()):
-        for name in _FOR_PROPERTIES:
-            importlib.import_module(name)
+    lines = keep_source_lines()
+    for word, names in _FOR_WORDS.items():
+        if any(word in line for line in lines):
+            for name in names:
+                importlib.import_module(name)
     Redirect().__enter__()
     hostcalls.bind(host)
     return Vm(registry)

@@ -47,12 +47,14 @@ class Root(RootContext):
 
     def on_configure(self, configuration: bytes) -> bool:
         """Tell."""
+        import logging  # pywasm: ignore[deferred-import] its records are those of any other import
         import stat  # pywasm: ignore[deferred-import] that is what is tried
 
         from shop import terms  # pywasm: ignore[deferred-import] as well
 
         FOUND["later"] = [terms.PLACES, stat.S_IFDIR, markupsafe.Markup("&lt;").unescape(), markupsafe.escape("<")]
         log(LogLevel.INFO, json.dumps(FOUND, sort_keys=True))
+        logging.getLogger("shop").info("a record")
         return True
 
 

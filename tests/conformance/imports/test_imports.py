@@ -2,6 +2,7 @@
 
 import json
 
+from pywasm_filter import LogLevel
 from pywasm_filter.testing import Proxy
 
 FOUND = {
@@ -25,3 +26,4 @@ FOUND = {
 
 def test_files_and_packages(proxy: Proxy) -> None:
     assert json.loads(proxy.logs[0].message) == FOUND
+    assert (proxy.logs[1].level, proxy.logs[1].message) == (LogLevel.INFO, "a record")
