@@ -16,7 +16,7 @@ from benchmarks.comparison import compare, details, overview, panels
 from benchmarks.envoys import WrongAnswerError
 from benchmarks.growth import grow, growth_table
 from benchmarks.jobs import all_jobs, headers_job
-from benchmarks.load import LoadError
+from benchmarks.load import LoadError, require_wrk
 from benchmarks.loop import loop_growth_tables, loop_table, run_loop
 from benchmarks.machine import busy, provenance
 from benchmarks.peers import all_peers
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         print("benchmarks: there is no matplotlib for the plots; pip install -e '.[benchmarks]'", file=sys.stderr)
         return 2
     try:
+        if options.part != "loop":
+            require_wrk()
         match options.part:
             case "peers":
                 return _peers(options)

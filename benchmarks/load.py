@@ -66,9 +66,7 @@ class Traffic:
 def send(
     address: tuple[str, int], requests: Sequence[Request], seconds: float, connections: int = CONNECTIONS
 ) -> Traffic:
-    """Send the requests by turns for so long. Raises LoadError when wrk is missing, or an answer is not 2xx or 3xx."""
-    if shutil.which("wrk") is None:
-        raise LoadError("wrk is not installed; on Debian: apt-get install wrk")
+    """Send the requests by turns for so long. Raises LoadError when an answer is not 2xx or 3xx."""
     host, port = address
     with tempfile.TemporaryDirectory() as directory:
         script = Path(directory) / "requests.lua"
@@ -78,6 +76,12 @@ def send(
             [*command, "--script", str(script), f"http://{host}:{port}/"], capture_output=True, text=True, check=False
         )
     return parse(run.stdout, run.stderr)
+
+
+def require_wrk() -> None:
+    """Raises LoadError when it is missing, before much is built and started."""
+    if shutil.which("wrk") is None:
+        raise LoadError("wrk is not installed; on Debian: apt-get install wrk")
 
 
 def parse(output: str, errors: str = "") -> Traffic:

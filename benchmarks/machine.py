@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import date
@@ -45,6 +46,8 @@ def _machine() -> str:
 
 
 def _wrk_version() -> str:
+    if shutil.which("wrk") is None:
+        return "absent"
     told = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False).stdout
     found = re.search(r"wrk \S*?(\d[\d.]*)", told)
     return found[1] if found else "of an unknown version"
