@@ -262,6 +262,9 @@ class RootContext(Context, Generic[ConfigT]):
     config: ConfigT
     """The configuration, as the type in brackets has it."""
 
+    _serves_tcp: bool = False
+    """Whether it creates contexts of TCP connections; found out when it is created."""
+
     def __init__(self, context_id: int) -> None:
         super().__init__(context_id)
         self._failures = FailureHandler()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.abi import MapType, Status
 from pywasm_filter.sdk.exceptions import host_error
-from pywasm_filter.sdk.pairs import decode_pairs, encode_pairs
+from pywasm_filter.sdk.pairs import decode_pairs, decode_text_pairs, encode_pairs
 
 T = TypeVar("T")
 
@@ -20,6 +20,14 @@ HeaderPairs: TypeAlias = "ReadableHeaders | Mapping[str, Text] | Iterable[tuple[
 
 _NAME_BYTES = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 """What a name may consist of in HTTP (RFC 9110, token), in lower case."""
+_LF, _CR, _NUL = 10, 13, 0
+
+
+_text_names: dict[str, bytes] = {}
+_byte_names: dict[bytes, bytes] = {}
+"""Names that have been encoded before: filters name the same few again and again."""
+_MOST_NAMES = 256
+_LONGEST_KEPT_NAME = 64
 
 
 def encode_name(name: Text) -> bytes:
@@ -28,6 +36,29 @@ def encode_name(name: Text) -> bytes:
     Raises TypeError for anything but str and bytes, ValueError for what is no name in HTTP: a space or a colon in it
     would let a name smuggle in another header.
     """
+    if isinstance(name, str):
+        data = _text_names.get(name)
+        if data is None:
+            data = _checked_name(name)
+            _keep(_text_names, name, data)
+        return data
+    if isinstance(name, bytes):
+        data = _byte_names.get(name)
+        if data is None:
+            data = _checked_name(name)
+            _keep(_byte_names, name, data)
+        return data
+    return _encode(name, "name")
+
+
+def _keep(names: dict[Any, bytes], name: Text, data: bytes) -> None:
+    if len(data) <= _LONGEST_KEPT_NAME:
+        if len(names) >= _MOST_NAMES:
+            names.clear()  # a client may have sent them
+        names[name] = data
+
+
+def _checked_name(name: Text) -> bytes:
     data = _encode(name, "name").lower()
     plain = data.removeprefix(b":")  # of a pseudo-header such as :path
     if not plain or plain.translate(None, _NAME_BYTES):
@@ -41,15 +72,24 @@ def encode_value(value: Text) -> bytes:
     Raises TypeError for anything but str and bytes, ValueError for CR, LF and NUL: they would let a value smuggle in
     further headers.
     """
-    data = _encode(value, "value")
-    if b"\n" in data or b"\r" in data or b"\0" in data:
-        raise ValueError(f"a header value must not contain CR, LF or NUL: {value!r}")
-    return data
+    if isinstance(value, str):
+        if "\n" in value or "\r" in value or "\0" in value:
+            raise _forbidden(value)
+    elif isinstance(value, bytes) and (_LF in value or _CR in value or _NUL in value):
+        raise _forbidden(value)
+    return _encode(value, "value")
+
+
+def _forbidden(value: Text) -> ValueError:
+    return ValueError(f"a header value must not contain CR, LF or NUL: {value!r}")
 
 
 def _encode(text: Text, what: str) -> bytes:
     if isinstance(text, str):
-        return text.encode("utf-8", "surrogateescape")
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "surrogateescape")
     if isinstance(text, bytes):
         return text
     raise TypeError(f"a header {what} is str or bytes, not {type(text).__name__}: {text!r}")
@@ -57,7 +97,10 @@ def _encode(text: Text, what: str) -> bytes:
 
 def decode(data: bytes) -> str:
     """Text of a header; bytes that are not UTF-8 become lone surrogates, so nothing raises and nothing is lost."""
-    return data.decode("utf-8", "surrogateescape")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "surrogateescape")
 
 
 def encode_headers(headers: HeaderPairs) -> bytes:
@@ -70,6 +113,8 @@ def encode_headers(headers: HeaderPairs) -> bytes:
 
 def header_items(headers: HeaderPairs) -> Iterable[tuple[Text, Text]]:
     """The pairs of headers in any form."""
+    if isinstance(headers, (list, tuple)):  # no question to Mapping, which is a costly one
+        return headers
     return headers.items() if isinstance(headers, (ReadableHeaders, Mapping)) else headers
 
 
@@ -124,11 +169,11 @@ class ReadableHeaders:
 
     def keys(self) -> list[str]:
         """All names in order, a repeated one as often as it has values."""
-        return [decode(name) for name, _ in self._pairs()]
+        return [name for name, _ in self.items()]
 
     def values(self) -> list[str]:
         """All values in order."""
-        return [decode(value) for _, value in self._pairs()]
+        return [value for _, value in self.items()]
 
     def items(self) -> list[tuple[str, str]]:
         """All pairs in order, duplicates included."""
@@ -160,14 +205,14 @@ class Headers(ReadableHeaders):
 
 def read_map(map_type: MapType) -> Headers:
     """All that a map of the host holds now. ABI: proxy_get_header_map_pairs. Raises HostError."""
-    return Headers(_read_pairs(map_type))
+    return Headers(decode_pairs(_serialised(map_type)))
 
 
-def _read_pairs(map_type: int) -> list[tuple[bytes, bytes]]:
+def _serialised(map_type: int) -> bytes:
     status, data = hostcalls.current.proxy_get_header_map_pairs(map_type)
     if status != 0:
         raise host_error("proxy_get_header_map_pairs", status)
-    return decode_pairs(data)
+    return data
 
 
 class HeaderMap(ReadableHeaders):
@@ -278,5 +323,9 @@ class HeaderMap(ReadableHeaders):
             raise host_error("proxy_get_header_map_size", status)
         return size
 
+    def items(self) -> list[tuple[str, str]]:
+        """All pairs in order, duplicates included. ABI: proxy_get_header_map_pairs."""
+        return decode_text_pairs(_serialised(self._type))
+
     def _pairs(self) -> list[tuple[bytes, bytes]]:
-        return _read_pairs(self._type)
+        return decode_pairs(_serialised(self._type))

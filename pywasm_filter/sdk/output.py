@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 def log(level: LogLevel, message: str) -> None:
     """Write a message to the proxy's log. Text that is not valid Unicode is written with escapes. ABI: proxy_log."""
-    hostcalls.current.proxy_log(level, message.encode("utf-8", "backslashreplace"))
+    try:
+        data = message.encode()
+    except UnicodeEncodeError:
+        data = message.encode("utf-8", "backslashreplace")
+    hostcalls.current.proxy_log(level, data)
 
 
 def log_level() -> LogLevel:
@@ -30,6 +34,10 @@ def log_level() -> LogLevel:
     if status != 0:
         raise host_error("proxy_get_log_level", status)
     return LogLevel(level)
+
+
+unfinished = 0
+"""How many streams hold a line that has begun. To ask is quicker than to call `finish_lines`."""
 
 
 class ProxyLogStream:
@@ -44,9 +52,17 @@ class ProxyLogStream:
 
     def write(self, text: str) -> int:
         """Take text, and log each line that it completes."""
-        *lines, self._pending = (self._pending + text).split("\n")
-        for line in lines:
+        if text == "\n":  # as print writes it
+            line = self._pending
+            self._hold("")
             log(self._level, line)
+        elif "\n" not in text:
+            self._hold(self._pending + text)
+        else:
+            *lines, pending = (self._pending + text).split("\n")
+            self._hold(pending)
+            for line in lines:
+                log(self._level, line)
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -56,9 +72,16 @@ class ProxyLogStream:
 
     def flush(self) -> None:
         """Log what is pending."""
-        if self._pending:
-            line, self._pending = self._pending, ""
+        line = self._pending
+        if line:
+            self._hold("")
             log(self._level, line)
+
+    def _hold(self, pending: str) -> None:
+        global unfinished
+        if (pending == "") != (self._pending == ""):
+            unfinished += 1 if pending else -1
+        self._pending = pending
 
     def isatty(self) -> bool:
         """Whether a person sits at the other end: no."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from enum import IntEnum
 
 from pywasm_filter.sdk.abi import Action
@@ -21,10 +21,9 @@ def stream_status(result: object, statuses: type[IntEnum], callback: str) -> int
     raise TypeError(f"{callback} returned {result!r}; return Action.CONTINUE or Action.PAUSE, or a {statuses.__name__}")
 
 
-def run_to_end(function: Callable[..., object], callback: str, *arguments: object) -> None:
-    """Call a callback that has no result. Raises what it raises; TypeError for a coroutine, which nobody would run."""
-    result = function(*arguments)
-    if result is not None and isinstance(result, Coroutine):  # the second question is a costly one
+def check_ended(result: object, callback: str) -> None:
+    """Of a callback that has no result. Raises TypeError for a coroutine, which nobody would run."""
+    if isinstance(result, Coroutine):
         result.close()
         raise TypeError(f"{callback} cannot be async: nothing waits for it; begin a task with self.root.create_task")
 

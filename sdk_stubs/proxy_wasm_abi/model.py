@@ -52,13 +52,6 @@ class Value:
         return ("i32", "i32") if self.is_buffer else (_INTEGERS.get(self.type, "i32"),)
 
     @property
-    def wit_type(self) -> str:
-        """Type in WIT: enums are u32 there, so that they lower to a plain integer."""
-        if self.is_buffer:
-            return "list<u8>"
-        return self.type if self.type in ("u64", "s64") else "u32"
-
-    @property
     def python_type(self) -> str:
         """Type on the Python side of the raw hostcalls."""
         return "bytes" if self.is_buffer else "int"

@@ -1,9 +1,8 @@
-"""Text derived from the tables with Jinja2: WIT world, raw hostcalls, import table, typed attributes, references."""
+"""Text derived from the tables with Jinja2: raw hostcalls, import table, typed attributes, references."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,17 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from proxy_wasm_abi.attributes import PYTHON_TYPES, Attribute, load_attributes
 from proxy_wasm_abi.correspondences import load_correspondences
 from proxy_wasm_abi.hosts import base_hosts, hosts_without, load_hosts
-from proxy_wasm_abi.model import Callback, Hostcall, load
-
-WIT_PACKAGE = "proxy-wasm:abi"
-WIT_INTERFACE = "host"
-WIT_WORLD = "proxy"
+from proxy_wasm_abi.model import load
 
 GENERATED = {
-    "world.wit.j2": "sdk_stubs/proxy_wasm_abi/generated/proxy-wasm.wit",
     "host_imports.py.j2": "sdk_stubs/proxy_wasm_abi/generated/host_imports.py",
-    "wit_world.pyi.j2": "sdk_stubs/proxy_wasm_abi/generated/stubs/wit_world/__init__.pyi",
-    "wit_imports.pyi.j2": "sdk_stubs/proxy_wasm_abi/generated/stubs/wit_world/imports/host.pyi",
     "enums.py.j2": "pywasm_filter/sdk/abi.py",
     "hostcalls.py.j2": "pywasm_filter/sdk/hostcalls.py",
     "reference.md.j2": "docs/reference/abi.md",
@@ -48,10 +40,6 @@ _READERS = {
     "metadata": "read_metadata",
     "struct": "read_struct",
 }
-
-
-def _kebab(name: str) -> str:
-    return name.replace("_", "-")
 
 
 def _reader(attribute: Attribute) -> str:
@@ -89,7 +77,6 @@ def _environment() -> Environment:
         autoescape=False,  # the output is source text, not HTML
     )
     environment.filters["anchor"] = _anchor
-    environment.filters["kebab"] = _kebab
     environment.filters["reader"] = _reader
     environment.filters["wrap"] = _wrap
     environment.filters["lines"] = _lines
@@ -97,47 +84,21 @@ def _environment() -> Environment:
     return environment
 
 
-def _render(template: str, hostcalls: Iterable[Hostcall], callbacks: Iterable[Callback]) -> str:
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            abi=load(),
-            attributes=load_attributes(),
-            hosts=load_hosts(),
-            base_hosts=base_hosts(),
-            correspondences=load_correspondences(),
-            python_types=PYTHON_TYPES,
-            hostcalls=list(hostcalls),
-            callbacks=list(callbacks),
-            wit_package=WIT_PACKAGE,
-            wit_interface=WIT_INTERFACE,
-            wit_world=WIT_WORLD,
-        )
-    )
-
-
-def render_wit(hostcalls: Iterable[str], callbacks: Iterable[str]) -> str:
-    """The WIT world of a module that imports and exports just these functions, in the table's order.
-
-    Raises KeyError for a name that the ABI does not have.
-    """
-    abi = load()
-    wanted = {*hostcalls, *callbacks}
-    known = {call.name for call in abi.hostcalls} | {callback.name for callback in abi.callbacks}
-    if unknown := wanted - known:
-        raise KeyError(f"not in the Proxy-Wasm ABI: {', '.join(sorted(unknown))}")
-    return _render(
-        "world.wit.j2",
-        (f for f in abi.hostcalls if f.name in wanted),
-        (f for f in abi.callbacks if f.name in wanted),
-    )
-
-
 def render_repository_files() -> dict[str, str]:
     """Path in the repository -> content, for every generated file."""
     abi = load()
-    return {path: _render(template, abi.hostcalls, abi.callbacks) for template, path in GENERATED.items()}
+    environment = _environment()
+    values = {
+        "abi": abi,
+        "attributes": load_attributes(),
+        "hosts": load_hosts(),
+        "base_hosts": base_hosts(),
+        "correspondences": load_correspondences(),
+        "python_types": PYTHON_TYPES,
+        "hostcalls": abi.hostcalls,
+        "callbacks": abi.callbacks,
+    }
+    return {path: environment.get_template(template).render(values) for template, path in GENERATED.items()}
 
 
 def stale_files(root: Path) -> list[Path]:

@@ -14,18 +14,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from proxy_wasm_abi import load
-from proxy_wasm_abi.render import WIT_PACKAGE, WIT_WORLD, render_wit
-
-from pywasm_compiler.cpython.hostcalls import render_hostcalls
 from pywasm_compiler.errors import CompileError
 
 _WORKER: Final = Path(__file__).with_name("componentize_worker.py")
 GUEST: Final = Path(__file__).with_name("guest")
 """Our own part of what runs before the snapshot."""
 _APP_MODULE: Final = "pywasm_app"
-_APP_SOURCE: Final = "from pywasm_entry import WitWorld\n"
-_HOSTCALLS_MODULE: Final = "pywasm_hostcalls"
+_APP_SOURCE: Final = "import pywasm_entry\n"
+_WORLD: Final = "pywasm:base/guest"
+_WIT: Final = "package pywasm:base;\nworld guest {}\n"
+"""Nothing goes in or out by way of componentize-py's runtime: the linker adds that."""
 _COPY: Final = "stdlib"
 """Where the entry module puts the standard library's source, beside itself."""
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
@@ -39,10 +37,7 @@ class Made(NamedTuple):
 
 
 def componentize() -> Made:
-    """The base: all hostcalls, all callbacks, and no filter. Raises CompileError."""
-    abi = load()
-    hostcalls = [hostcall.name for hostcall in abi.hostcalls]
-    callbacks = [callback.name for callback in abi.callbacks]
+    """The base: CPython, and no filter. Raises CompileError."""
     with tempfile.TemporaryDirectory(prefix="pywasm-") as name:
         workspace = Path(name)
         entry = workspace / "entry"
@@ -51,9 +46,8 @@ def componentize() -> Made:
         for file in GUEST.glob("*.py"):
             shutil.copyfile(file, entry / file.name)
         (entry / f"{_APP_MODULE}.py").write_text(_APP_SOURCE, encoding="utf-8")
-        (entry / f"{_HOSTCALLS_MODULE}.py").write_text(render_hostcalls(hostcalls), encoding="utf-8")
-        (workspace / "proxy.wit").write_text(render_wit(hostcalls, callbacks), encoding="utf-8")
-        completed = _run(workspace, workspace / "proxy.wit", [str(entry)], output)
+        (workspace / "base.wit").write_text(_WIT, encoding="utf-8")
+        completed = _run(workspace, workspace / "base.wit", [str(entry)], output)
         if completed.returncode != 0:
             raise CompileError(
                 "componentize-py failed", detail=completed.stderr or f"exit status {completed.returncode}"
@@ -80,7 +74,7 @@ def _run(workspace: Path, wit: Path, search_path: list[str], output: Path) -> su
         "package_directory": str(Path(spec.origin).parent.parent),
         "arguments": {
             "wit_path": [str(wit)],
-            "worlds": [f"{WIT_PACKAGE}/{WIT_WORLD}"],
+            "worlds": [_WORLD],
             "features": [],
             "all_features": False,
             "world_module": None,

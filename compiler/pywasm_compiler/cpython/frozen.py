@@ -18,10 +18,9 @@ from pywasm_compiler.cpython.libraries import LinkError
 _PROGRAM: Final = """
 import _imp, pywasm_hostcalls
 
-number = pywasm_hostcalls.numbers["proxy_call_foreign_function"]
 for name in _imp._frozen_module_names():
     if (found := _imp.find_frozen(name, withdata=True)) is not None:
-        pywasm_hostcalls.call_import(number, [b"frozen", bytes(found[0])])
+        pywasm_hostcalls.proxy_call_foreign_function(b"frozen", bytes(found[0]))
 """
 
 

@@ -219,6 +219,10 @@ class Code:
         """Whether the i64 is zero."""
         return self._emit(0x50)
 
+    def i64_eq(self) -> Self:
+        """Whether two i64 are equal."""
+        return self._emit(0x51)
+
     def i64_lt_u(self) -> Self:
         """Whether the first i64 is less than the second, unsigned."""
         return self._emit(0x54)
@@ -230,6 +234,10 @@ class Code:
     def i32_sub(self) -> Self:
         """Subtract the second i32 from the first."""
         return self._emit(0x6B)
+
+    def i32_mul(self) -> Self:
+        """Multiply two i32."""
+        return self._emit(0x6C)
 
     def i64_div_u(self) -> Self:
         """Divide the first i64 by the second, unsigned."""

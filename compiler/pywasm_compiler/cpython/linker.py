@@ -15,15 +15,19 @@ from typing import Final
 from proxy_wasm_abi import load
 
 from pywasm_compiler.breakdown import GROWN, INTERPRETED
-from pywasm_compiler.cpython import platform, trampolines
+from pywasm_compiler.cpython.callbacks import START, call_start, callback, callback_slots
 from pywasm_compiler.cpython.cold.image import ColdImage
 from pywasm_compiler.cpython.cold.linking import ColdFunctions
+from pywasm_compiler.cpython.core_types import host_type
 from pywasm_compiler.cpython.glue import Code, GlueFunction
+from pywasm_compiler.cpython.hostcalls import HostcallTable
 from pywasm_compiler.cpython.layout import STACK_POINTER_INDEX, FunctionTable, Globals, TypeTable
 from pywasm_compiler.cpython.libraries import Library, LinkError, select_libraries
 from pywasm_compiler.cpython.origins import GLUE, parts_of
+from pywasm_compiler.cpython.python_api import show_and_trap
 from pywasm_compiler.cpython.replacements import PYTHON, REPLACED, Replacement
 from pywasm_compiler.cpython.resolver import RANDOM, RANDOM_TYPE, Resolver, needed_hostcalls
+from pywasm_compiler.cpython.run_source import run_source
 from pywasm_compiler.cpython.stack import guarded_functions, limits_segment, take_stack
 from pywasm_compiler.wasm.code import Const, remap_body
 from pywasm_compiler.wasm.component_model import Component, CoreDefinition
@@ -85,9 +89,9 @@ def link(
 ) -> LinkedModule:
     """Link the libraries of a component.
 
-    The module imports these hostcalls, of those that the component was made with, and exports these callbacks. With
-    `runs_source` it also exports RUN_SOURCE. What is in `cold` is interpreted; all else is compiled. Raises LinkError,
-    and MalformedModule for a module that breaks the format.
+    The module imports these hostcalls and exports these callbacks. With `runs_source` it also exports RUN_SOURCE. What
+    is in `cold` is interpreted; all else is compiled. Raises LinkError, and MalformedModule for a module that breaks
+    the format.
     """
     linker = _Linker(component, hostcalls, cold)
     exports = list(linker.exports(callbacks))
@@ -140,6 +144,8 @@ class _Linker:
         self.globals = Globals(component, self.libraries)
         self.functions = FunctionTable([*(hostcall.name for hostcall in self.hostcalls), RANDOM])
         self.resolver = Resolver(component, self.libraries, self.functions, self.globals)
+        imports = {name: index for name, index in self.functions.imports.items() if name in hostcalls}
+        self.hostcall_table = HostcallTable(self.resolver, imports, self.functions.add)
         self.spaces = {library.instance: self.spaces_of(library) for library in self.libraries}
         self.cold = ColdFunctions(cold, self.functions, self.types) if cold else None
 
@@ -211,37 +217,29 @@ class _Linker:
     def imports(self) -> Iterator[Import]:
         """The host's functions."""
         for hostcall in self.hostcalls:
-            yield Import(HOST_MODULE, hostcall.name, ExternKind.FUNC, self.types.index(trampolines.host_type(hostcall)))
+            yield Import(HOST_MODULE, hostcall.name, ExternKind.FUNC, self.types.index(host_type(hostcall)))
         yield Import(load().wasi_module, RANDOM, ExternKind.FUNC, self.types.index(RANDOM_TYPE))
 
     def exports(self, callbacks: Collection[str]) -> Iterator[Export]:
         """What a Proxy-Wasm host looks for, and nothing else."""
         abi = load()
         nothing = self.functions.add(Code(FuncType()).function("nothing"))
-        allocate = self.functions.add(
-            platform.allocate(self.resolver.function("malloc"), self.resolver.function("free"))
-        )
         yield Export("memory", ExternKind.MEMORY, 0)
         yield Export(abi.marker, ExternKind.FUNC, nothing)
         yield Export("_initialize", ExternKind.FUNC, nothing)
         for allocator in abi.allocators:
-            yield Export(allocator, ExternKind.FUNC, allocate)
-        for name, lifted in self.component.exported_functions().items():
-            callback = abi.callback(name.replace("-", "_"))
-            if callback is None or callback.name not in callbacks:
-                continue
-            if lifted.post_return is None:
-                raise LinkError(f"{name} has no post-return function")
-            function, post_return = self.functions.defined(lifted.function), self.functions.defined(lifted.post_return)
-            wrapper = trampolines.callback_wrapper(callback, function, post_return, self.resolver.flush)
-            yield Export(callback.name, ExternKind.FUNC, self.functions.add(wrapper))
+            yield Export(allocator, ExternKind.FUNC, self.resolver.function("malloc"))
+        fail = self.functions.add(show_and_trap(self.resolver))
+        slots = {name: self.resolver.scratch.slot(number) for number, name in enumerate(callback_slots())}
+        start = self.functions.add(call_start(self.resolver, slots[START], fail))
+        for entry in abi.callbacks:
+            if entry.name in callbacks:
+                function = callback(entry, self.resolver, slots, start, fail)
+                yield Export(entry.name, ExternKind.FUNC, self.functions.add(function))
 
     def source_runner(self) -> Export:
-        """What runs Python source without the component's own runtime, which counts calls."""
-        names = ("PyGILState_Ensure", "PyRun_SimpleStringFlags", "PyGILState_Release")
-        ensure, run, release = (self.resolver.function(name) for name in names)
-        runner = platform.run_source(ensure, run, release, self.resolver.flush)
-        return Export(RUN_SOURCE, ExternKind.FUNC, self.functions.add(runner))
+        """What the loader has more."""
+        return Export(RUN_SOURCE, ExternKind.FUNC, self.functions.add(run_source(self.resolver, self.hostcall_table)))
 
     def table(self) -> TableType:
         """The table, which never grows."""
@@ -260,12 +258,14 @@ class _Linker:
         return Global(GlobalType(ValType.I32, mutable=True), (_i32_const(self.globals.stack_top()),))
 
     def data(self) -> list[DataSegment]:
-        """The snapshot, and what is changed in it."""
+        """The snapshot, what is changed in it, and the glue's constants."""
         segments = [
             self._data_segment(library, segment) for library in self.libraries for segment in library.module.data
         ]
         limits = limits_segment(segments, self.globals.stack_top(), self.globals.address("_PyRuntime"))
-        return [*segments, limits]
+        table = self.hostcall_table
+        constants = DataSegment(SegmentMode.ACTIVE, table.content, offset=(_i32_const(table.address),))
+        return [*segments, limits, constants]
 
     def _data_segment(self, library: Library, segment: DataSegment) -> DataSegment:
         if segment.mode is not SegmentMode.ACTIVE:

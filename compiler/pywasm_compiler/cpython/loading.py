@@ -12,6 +12,7 @@ import wasmtime
 
 from pywasm_compiler.cache import SmallEntries, cache_directory
 from pywasm_compiler.cpython.base import BaseImage, unlinkable
+from pywasm_compiler.cpython.callbacks import callback_slots
 from pywasm_compiler.cpython.code_cache import CodeCache
 from pywasm_compiler.cpython.frozen import frozen_ranges
 from pywasm_compiler.cpython.guest_vm import GuestVm
@@ -19,8 +20,8 @@ from pywasm_compiler.cpython.heap import zero_free_memory
 from pywasm_compiler.cpython.hostcalls import unimplemented_answer
 from pywasm_compiler.cpython.late import LATE, archive
 from pywasm_compiler.cpython.libraries import LinkError
-from pywasm_compiler.cpython.memory import PAGE_SIZE
 from pywasm_compiler.cpython.module_files import CompiledModules, ModuleFiles
+from pywasm_compiler.cpython.platform import Scratch
 from pywasm_compiler.engine import Program
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.import_rules import missing_remedy
@@ -75,10 +76,14 @@ def import_filter(base: BaseImage, program: Program, *, all_docstrings: bool) ->
             ) from error
     if host.failure is not None:
         raise _failed_import(host.failure, program)
-    if not ended:
+    if not ended or not host.exports:
         raise CompileError("the filter cannot be imported in the guest, and the guest does not say why")
     memory = guest.memory()
-    memory[loader.glue : loader.glue + PAGE_SIZE] = bytes(PAGE_SIZE)  # what the glue keeps there is of that time
+    scratch = Scratch(loader.glue)
+    scratch.forget(memory)
+    for number, name in enumerate(callback_slots()):
+        address = scratch.slot(number)
+        memory[address : address + 4] = host.exports.get(name, 0).to_bytes(4, "little")
     try:
         zero_free_memory(memory, loader.stack_top, loader.heap)
         for begin, end in frozen_ranges(engine, loader, entries):
@@ -89,11 +94,16 @@ def import_filter(base: BaseImage, program: Program, *, all_docstrings: bool) ->
 
 
 class _Host:
-    """What answers the guest's questions; `failure` is what the guest says went wrong."""
+    """What answers the guest's questions.
+
+    `failure` is what the guest says went wrong; `exports` are addresses of Python's functions, by what the module is to
+    call them for (see `callbacks.callback_slots`).
+    """
 
     def __init__(self, files: ModuleFiles, modules: CompiledModules) -> None:
         self._modules = modules
         self.failure: _Failure | None = None
+        self.exports: dict[str, int] = {}
         self._questions: dict[str, Callable[[str], bytes | None]] = {
             "module": self._module,
             "code": modules.code,
@@ -103,6 +113,7 @@ class _Host:
             "directory": files.directory,
             "stat": files.stat,
             "failure": self._fail,
+            "exports": self._export,
         }
 
     def answer(self, question: str, argument: bytes) -> bytes | None:
@@ -129,6 +140,9 @@ class _Host:
     def _fail(self, described: str) -> None:
         self.failure = ast.literal_eval(described)
 
+    def _export(self, addresses: str) -> None:
+        self.exports = ast.literal_eval(addresses)
+
 
 def _arguments(program: Program) -> tuple[object, ...]:
     """What the guest's `pywasm_loader.load` is called with."""
@@ -136,7 +150,6 @@ def _arguments(program: Program) -> tuple[object, ...]:
         program.filter_module,
         program.runtime_module,
         program.callbacks,
-        program.hostcalls,
         [f"/{number}" for number, _ in enumerate(program.search_path, 1)],
         {name: unimplemented_answer(name) for name in program.unimplemented},
         *_recording(program),

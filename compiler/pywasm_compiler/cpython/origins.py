@@ -58,7 +58,6 @@ _WITHIN_CORE: Final = frozenset({"_string", "_contextvars", "_imp", "_ast", "_to
 
 _LIBRARIES: Final[Mapping[str, str]] = {
     "libcomponentize_py_runtime.so": "componentize-py",
-    "libcomponentize_py_bindings.so": "componentize-py",
 }
 
 

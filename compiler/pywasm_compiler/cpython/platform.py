@@ -1,7 +1,7 @@
 """What the glue keeps in memory of its own, and the functions that use it: a monotonic clock and the log, by lines.
 
-The memory is one page behind the snapshot's. It begins zeroed, and libc's allocator never learns of it: it asks for
-memory by growing it, and takes what it gets even when that does not adjoin what it has.
+The memory is one page behind the snapshot's, and libc's allocator never learns of it: it asks for memory by growing it,
+and takes what it gets even when that does not adjoin what it has.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from pywasm_compiler.wasm.model import FuncType
 
 PAGE_SIZE: Final = 0x1_0000
 LINE_CAPACITY: Final = 0x8000
-LARGE: Final = 0x1_0000
-"""Bytes from which on an allocation may well be the one that fails."""
-BYTES_OVERHEAD: Final = 64
-"""No less than what a Python bytes object takes beside its content."""
 
 _NEWLINE: Final = 0x0A
+_KEPT_FROM: Final = 32 + LINE_CAPACITY
+_SLOTS_SIZE: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,19 @@ class Scratch:
     def line(self) -> int:
         """The line itself, LINE_CAPACITY bytes."""
         return self.base + 32
+
+    def slot(self, number: int) -> int:
+        """u32: a function of Python's, written when a filter is loaded; see `callbacks.callback_slots`."""
+        return self.base + _KEPT_FROM + 4 * number
+
+    @property
+    def constants(self) -> int:
+        """What never changes, up to the end of the page."""
+        return self.base + _KEPT_FROM + _SLOTS_SIZE
+
+    def forget(self, memory: bytearray) -> None:
+        """Zero what the glue keeps while it runs: all that a snapshot is not to have of it."""
+        memory[self.base : self.base + _KEPT_FROM] = bytes(_KEPT_FROM)
 
 
 def monotonic(scratch: Scratch, current_time: int) -> GlueFunction:
@@ -124,35 +135,3 @@ def write(scratch: Scratch, flush: int) -> GlueFunction:
     code.br(0)
     code.end().end()
     return code.function("write")
-
-
-def allocate(malloc: int, free: int) -> GlueFunction:
-    """(size) -> address: memory for what the host hands over, or null.
-
-    Python then makes bytes of it, and where there is no memory for these, componentize-py panics. So a large piece is
-    only given when there is as much once more.
-    """
-    code = Code(FuncType((I32,), (I32,)))
-    size = 0
-    address = code.local(I32)
-    room = code.local(I32)
-    code.local_get(size).call(malloc).local_set(address)
-    code.local_get(size).i32_const(LARGE).i32_ge_u().if_()
-    code.local_get(size).i32_const(BYTES_OVERHEAD).i32_add().call(malloc).local_tee(room).call(free)
-    code.local_get(room).i32_eqz().if_()
-    code.local_get(address).call(free)
-    code.i32_const(0).local_set(address)
-    code.end().end()
-    code.local_get(address)
-    return code.function("allocate")
-
-
-def run_source(ensure: int, run: int, release: int, flush: int) -> GlueFunction:
-    """(address of source text) -> 0, or -1 after an exception: PyRun_SimpleString by CPython's thread."""
-    code = Code(FuncType((I32,), (I32,)))
-    state, result = code.local(I32), code.local(I32)
-    code.call(ensure).local_set(state)
-    code.local_get(0).i32_const(0).call(run).local_set(result)
-    code.local_get(state).call(release).call(flush)
-    code.local_get(result)
-    return code.function("run source")

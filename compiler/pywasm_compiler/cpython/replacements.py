@@ -7,10 +7,10 @@ Others would end the VM by design: Python's own function raises OSError instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from pywasm_compiler.cpython.glue import I32, Code, GlueFunction
-from pywasm_compiler.cpython.platform import Scratch
+from pywasm_compiler.cpython.symbols import Symbols
 from pywasm_compiler.wasm.model import FuncType
 
 ENOTSUP: Final = 58
@@ -19,27 +19,6 @@ EDEADLK: Final = 16
 
 LIBC: Final = "libc.so"
 PYTHON: Final = "libpython3.14.so"
-RUNTIME: Final = "libcomponentize_py_runtime.so"
-
-
-class Symbols(Protocol):
-    """What a replacement may refer to."""
-
-    random_get: int
-    """Index of the host's (address, size) -> WASI error number."""
-    flush: int
-    """Index of () -> (): write the log line that has begun."""
-    scratch: Scratch
-    """The glue's own memory."""
-
-    def function(self, name: str) -> int:
-        """Index of a function that a library exports."""
-
-    def address(self, name: str) -> int:
-        """Address of a variable that a library exports."""
-
-    def pointer(self, function: GlueFunction) -> int:
-        """A pointer to a function of our own."""
 
 
 Replacement: TypeAlias = Callable[[Code, Symbols], object]
@@ -98,13 +77,6 @@ def _abort(code: Code, symbols: Symbols) -> None:
     code.call(symbols.flush).unreachable()
 
 
-def _malloc_or_trap(code: Code, symbols: Symbols) -> None:
-    """malloc for who does not look at the result: componentize-py 0.25.1 copies a list argument to where it points."""
-    code.local_get(0).call(symbols.function("malloc")).local_tee(0).i32_eqz().if_()
-    _abort(code, symbols)
-    code.end().local_get(0)
-
-
 REPLACED: Final[Mapping[str, Mapping[str, Replacement]]] = {
     LIBC: {
         "clock_nanosleep": _returns_error_number,
@@ -125,6 +97,3 @@ REPLACED: Final[Mapping[str, Mapping[str, Replacement]]] = {
     },
 }
 """Library -> function, by its name in the name section -> what its body becomes."""
-
-INTERPOSED: Final[Mapping[str, Mapping[str, Replacement]]] = {RUNTIME: {"malloc": _malloc_or_trap}}
-"""Library -> function that it imports -> what it gets instead."""

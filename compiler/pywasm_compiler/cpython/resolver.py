@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeGuard, overload
 
 from proxy_wasm_abi import Hostcall, load
-from proxy_wasm_abi.render import WIT_INTERFACE, WIT_PACKAGE
 
-from pywasm_compiler.cpython import platform, replacements, trampolines
+from pywasm_compiler.cpython import platform
 from pywasm_compiler.cpython.glue import Code, GlueFunction
 from pywasm_compiler.cpython.layout import FunctionTable, Globals
 from pywasm_compiler.cpython.libraries import Libraries, Library, LinkError
@@ -16,7 +15,6 @@ from pywasm_compiler.cpython.wasi import STDERR, STDOUT, Platform, is_wasi, wasi
 from pywasm_compiler.wasm.component_model import Component, CoreDefinition, Resolved
 from pywasm_compiler.wasm.model import ExternKind, FuncType, Import, ValType
 
-HOST_INTERFACE: Final = f"{WIT_PACKAGE}/{WIT_INTERFACE}"
 LOG: Final = "proxy_log"
 CURRENT_TIME: Final = "proxy_get_current_time_nanoseconds"
 RANDOM: Final = "random_get"
@@ -60,13 +58,9 @@ class Resolver:
     def imported(self, library: Library, entry: Import) -> int:
         """The index of a function that the library imports. Raises LinkError when there is none for it."""
         signature = library.type_of_import(entry)
-        if interposed := replacements.INTERPOSED.get(library.name, {}).get(entry.name):
-            return self._glued(f"{library.name} {entry.name}", signature, lambda code: interposed(code, self))
         resolved = self._component.resolve_import(library.instance, entry.module, entry.name)
         if self._is_linked(resolved):
             return self._functions.defined(resolved)
-        if entry.module == HOST_INTERFACE:
-            return self._hostcall(entry.name.replace("-", "_"), signature)
         builder = wasi_function(entry.module, entry.name) if is_wasi(entry.module) else None
         if builder is None:
             raise LinkError(f"{library.name} imports {entry.name} of {entry.module}, which a proxy does not offer")
@@ -98,30 +92,13 @@ class Resolver:
             and resolved.instance in self._libraries.by_instance
         )
 
-    def _hostcall(self, name: str, signature: FuncType) -> int:
-        hostcall = load().hostcall(name)
-        if hostcall is None:
-            raise LinkError(f"the component imports the hostcall {name}, which the ABI does not have")
-        if trampolines.lowered_type(hostcall) != signature:
-            raise LinkError(f"the component imports {name} as {signature}")
-        if name not in self._functions.imports:  # no code of the guest's names it
-            return self._made(name, lambda: trampolines.missing_hostcall(hostcall))
-        imported, free = self._functions.imports[name], self.function("free")
-        return self._made(name, lambda: trampolines.hostcall_trampoline(hostcall, imported, free))
-
     def _glued(self, name: str, signature: FuncType, build: Callable[[Code], object]) -> int:
-        def make() -> GlueFunction:
+        """The index of a function of our own, which is made the first time that it is asked for."""
+        if name not in self._glue:
             code = Code(signature)
             build(code)
-            return code.function(name)
-
-        return self._made(name, make)
-
-    def _made(self, key: str, make: Callable[[], GlueFunction]) -> int:
-        """The index of a function of our own, which is made the first time that it is asked for."""
-        if key not in self._glue:
-            self._glue[key] = self._functions.add(make())
-        return self._glue[key]
+            self._glue[name] = self._functions.add(code.function(name))
+        return self._glue[name]
 
     def _wasi_platform(self) -> Platform:
         current_time = self._functions.imports[CURRENT_TIME]

@@ -34,6 +34,9 @@ class ProxyHost:
         self.logs: list[tuple[int, str]] = []
         self.called: set[str] = set()
         self.properties: dict[bytes, bytes] = {}
+        self.property_value = b""
+        self.answer: Callable[[str, tuple[int, ...]], int | None] = lambda name, arguments: None
+        """May answer any hostcall with a status."""
         self.random_requests: list[int] = []
         self.random_error = 0
         self.configuration = b""
@@ -105,7 +108,8 @@ class ProxyHost:
 
         def record(*arguments: int) -> int:
             self.called.add(name)
-            return answer(*arguments)
+            status = self.answer(name, arguments)
+            return answer(*arguments) if status is None else status
 
         return self._function(signature.params, signature.results, record)
 
@@ -147,7 +151,7 @@ class ProxyHost:
         return OK
 
     def _proxy_get_property(self, path_at: int, path_size: int, address_at: int, size_at: int) -> int:
-        self.store_bytes(b"", address_at, size_at)
+        self.store_bytes(self.property_value, address_at, size_at)
         return OK
 
     def _proxy_set_property(self, path_at: int, path_size: int, value_at: int, value_size: int) -> int:

@@ -1,13 +1,17 @@
 """The shape of a really built module, and what its hostcalls and memory do."""
 
+import re
+from dataclasses import replace
+
 import pytest
 import wasmtime
-from proxy_wasm_abi import load
+from proxy_wasm_abi import Hostcall, Value, load
 from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, MODULE_EXPORTS
-from pywasm_compiler.cpython import resolver, trampolines
+from pywasm_compiler.cpython import resolver
 from pywasm_compiler.cpython.base import BaseImage
 from pywasm_compiler.cpython.linker import GLUE_PREFIX
 from pywasm_compiler.cpython.packing import unpacked
+from pywasm_compiler.cpython.platform import Scratch
 from pywasm_compiler.engine import DebugInfo, Options, Program, engine
 from pywasm_compiler.wasm.model import ExternKind, Limits, Module, SegmentMode
 from pywasm_compiler.wasm.names import module_names, module_producers
@@ -113,19 +117,111 @@ def test_only_the_hostcalls_that_are_needed() -> None:
 # --- hostcalls --------------------------------------------------------------------------------------------------------
 
 
+HOSTCALLS = {hostcall.name: hostcall for hostcall in load().hostcalls}
+INTEGERS = {"u64": 2**64 - 3, "s64": -(2**63) + 3}
+
+
+def some(values: tuple[Value, ...], what: str) -> list[int | str]:
+    """Arguments or results, all different; integers with the highest bit set, and text with a zero byte."""
+    return [
+        f"{what} {number}\0" if value.is_buffer else INTEGERS.get(value.type, 2**32 - 3) - number
+        for number, value in enumerate(values)
+    ]
+
+
+class Answering:
+    """A host that takes note of the arguments of hostcalls, and answers with results of each type."""
+
+    def __init__(self, host: ProxyHost) -> None:
+        self.host = host
+        self.seen: dict[str, list[int | str]] = {}
+
+    def __call__(self, name: str, arguments: tuple[int, ...]) -> int | None:
+        hostcall = HOSTCALLS[name]
+        lifted, rest = self.lifted(hostcall, arguments)
+        if lifted != some(hostcall.params, "argument"):
+            return None  # the probe's own
+        self.seen[name] = lifted
+        for value, result in zip(hostcall.returns, some(hostcall.returns, "result"), strict=True):
+            if isinstance(result, str):
+                self.host.store_bytes(result.encode(), rest.pop(0), rest.pop(0))
+            elif value.type == "u64":
+                self.host.store_u64(result, rest.pop(0))
+            else:
+                self.host.store_u32(result, rest.pop(0))
+        return UNIMPLEMENTED
+
+    def lifted(self, hostcall: Hostcall, arguments: tuple[int, ...]) -> tuple[list[int | str], list[int]]:
+        """The arguments, and the addresses for results behind them."""
+        rest = list(arguments)
+        lifted: list[int | str] = []
+        for value in hostcall.params:
+            first = rest.pop(0)
+            if value.is_buffer:
+                lifted.append(self.host.read(first, rest.pop(0)).decode())
+            else:
+                bits = {"u64": 64, "s64": 0}.get(value.type, 32)
+                lifted.append(first % (1 << bits) if bits else first)
+        return lifted, rest
+
+
 def test_every_hostcall_can_be_made(host: ProxyHost, program: Program) -> None:
-    """Most answer UNIMPLEMENTED and store nothing: integers come back as 0, buffers as empty."""
+    host.answer = answer = Answering(host)
+    calls = [[name, *some(hostcall.params, "argument")] for name, hostcall in HOSTCALLS.items()]
+    results = host.probe("all_hostcalls", calls)["returned"]
+    assert answer.seen.keys() == host.called == set(program.hostcalls)
+    for hostcall, result in zip(HOSTCALLS.values(), results, strict=True):
+        assert result == [UNIMPLEMENTED, *some(hostcall.returns, "result")], hostcall.name
+
+
+def test_results_are_zero_or_empty_where_the_host_stores_none(host: ProxyHost) -> None:
     calls = [
-        [hostcall.name, *("text" if value.is_buffer else 3 for value in hostcall.params)]
-        for hostcall in load().hostcalls
+        [name, *("text" if value.is_buffer else 3 for value in hostcall.params)] for name, hostcall in HOSTCALLS.items()
     ]
     results = host.probe("all_hostcalls", calls)["returned"]
     answered = {name[1:] for name in vars(ProxyHost) if name.startswith("_proxy_")}
-    for hostcall, result in zip(load().hostcalls, results, strict=True):
+    for hostcall, result in zip(HOSTCALLS.values(), results, strict=True):
         if hostcall.name not in answered:
             expected = [UNIMPLEMENTED, *("" if value.is_buffer else 0 for value in hostcall.returns)]
             assert result == expected, hostcall.name
-    assert host.called == set(program.hostcalls)
+
+
+def test_hostcalls_refuse_wrong_arguments(host: ProxyHost) -> None:
+    calls = [
+        [
+            name,
+            *(
+                "bytes" if value.is_buffer else value.type if value.type in INTEGERS else "u32"
+                for value in hostcall.params
+            ),
+        ]
+        for name, hostcall in HOSTCALLS.items()
+    ]
+    host.answer = lambda name, arguments: None if name in ("proxy_log", "proxy_get_buffer_bytes") else 0
+    outcomes = host.probe("refusals", calls)["returned"]
+    assert len(outcomes) > 400
+    for what, outcome in outcomes.items():
+        error = "OverflowError" if re.search(r" int -?\d{10}| int -1$", what) else "TypeError"
+        assert outcome.startswith(error), (what, outcome)
+    assert outcomes["proxy_done with one more"] == "TypeError: proxy_done takes 0 arguments, not 1"
+    assert outcomes["proxy_log 1 str"] == "TypeError: a hostcall takes bytes, not str"
+
+
+def test_subclasses_and_large_bytes_are_as_good(host: ProxyHost) -> None:
+    host.answer = lambda name, arguments: 0 if name == "proxy_increment_metric" else None
+    assert host.probe("unusual_arguments") == {"returned": [0] * 5}
+    assert host.properties == {b"subclass": b"", b"large": bytes(1_000_000)}
+    assert host.logs == [(2, "enum"), (1, "bool")]
+
+
+def test_a_hostcall_that_was_left_out_raises(program: Program) -> None:
+    few = replace(program, hostcalls=("proxy_log", "proxy_get_buffer_bytes"))
+    host = ProxyHost(CompiledModule(engine("cpython").compile(few, Options(), lambda step: None)))
+    host.start()
+    outcome = host.probe("left_out")
+    assert outcome["raised"][0] == "RuntimeError"
+    assert outcome["message"].startswith("this module was built without proxy_done: nothing that its source names")
+    assert host.probe("alive") == {"returned": 45}
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
@@ -157,19 +253,9 @@ def test_memory_does_not_grow(host: ProxyHost) -> None:
     assert host.properties == {b"pathpath": b"texttext"}
 
 
-def test_componentize_py_still_leaks(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Should it begin to free list arguments itself, then the trampolines must not: that would be the second time."""
-    monkeypatch.setattr(trampolines, "buffer_params", lambda hostcall: ())
-    monkeypatch.setattr(
-        BaseImage, "shell", lambda base, *wanted, compile_all: read_module(base._make_shell(*wanted, base._cold))
-    )
-    host = ProxyHost(CompiledModule(engine("cpython").compile(program, Options(), lambda step: None)))
-    host.start()
-    assert growth(host, 5_000) >= 5_000 * 7 * 16
-
-
 def test_the_glue_has_a_page_of_its_own(module: Module, compiled: CompiledModule) -> None:
+    """What it keeps while it runs begins zeroed."""
     host = ProxyHost(compiled)
     assert host.memory_size() == module.memories[0].limits.minimum * PAGE
     glue = BaseImage(lambda step: None).loader(wasmtime.Engine()).glue
-    assert host.read(glue, PAGE) == bytes(PAGE)
+    assert host.read(glue, Scratch(0).slot(0)) == bytes(Scratch(0).slot(0))

@@ -10,7 +10,7 @@ import wasmtime
 from proxy_wasm_abi import Callback, Hostcall, load
 from proxy_wasm_abi.generated.host_imports import HOST_IMPORTS, MODULE_EXPORTS
 from proxy_wasm_abi.model import TABLE, TEST_HOSTS, parse
-from proxy_wasm_abi.render import GENERATED, render_repository_files, render_wit, stale_files
+from proxy_wasm_abi.render import GENERATED, render_repository_files, stale_files
 
 import pywasm_filter
 
@@ -28,7 +28,7 @@ def test_a_changed_file_is_stale(tmp_path: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(content, encoding="utf-8")
     assert stale_files(tmp_path) == []
-    victim = tmp_path / GENERATED["world.wit.j2"]
+    victim = tmp_path / GENERATED["host_imports.py.j2"]
     victim.write_text(victim.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert stale_files(tmp_path) == [victim]
 
@@ -77,19 +77,6 @@ def test_the_import_table_links_as_core_webassembly() -> None:
     )
     module = wasmtime.Module(wasmtime.Engine(), f"(module {imports})")
     assert len(module.imports) == len(load().hostcalls)
-
-
-def test_wit_of_a_selection_holds_just_that() -> None:
-    wit = render_wit(["proxy_log"], ["proxy_on_tick", "proxy_on_request_headers"])
-    assert "proxy-log: func(level: u32, message: list<u8>) -> u32;" in wit
-    assert "export proxy-on-tick: func(context-id: u32);" in wit
-    assert "proxy-http-call" not in wit
-    assert "proxy-on-log" not in wit
-
-
-def test_wit_of_an_unknown_function_is_refused() -> None:
-    with pytest.raises(KeyError, match="proxy_frobnicate"):
-        render_wit(["proxy_frobnicate"], [])
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)

@@ -23,11 +23,9 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[Path]]:
 
         def run(workspace: Path, wit: Path, search_path: list[str], output: Path) -> subprocess.CompletedProcess[str]:
             workspaces.append(workspace)
-            assert "export proxy-on-tick" in wit.read_text()
+            assert "world guest" in wit.read_text()
             entry = Path(search_path[0])
-            assert {"pywasm_entry.py", "pywasm_loader.py", "pywasm_app.py", "pywasm_hostcalls.py"} <= {
-                path.name for path in entry.iterdir()
-            }
+            assert {"pywasm_entry.py", "pywasm_loader.py", "pywasm_app.py"} <= {path.name for path in entry.iterdir()}
             status, text = outcome(entry)
             if status == 0:
                 output.write_bytes(b"component")

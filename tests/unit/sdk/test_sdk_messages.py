@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pywasm_filter import BadArgument, HeaderMap, HostError, InternalFailure, MapType, NotFound, Request, Response
+from pywasm_filter.sdk import headers as headers_module
 from pywasm_filter.sdk import hostcalls
 from pywasm_filter.sdk.abi import BufferType
 from pywasm_filter.sdk.contexts import RootContext
@@ -95,6 +96,20 @@ def test_every_name_that_http_allows_is_taken(headers: HeaderMap, host: "Scripte
     headers["X!#$%&'*+-.^_`|~09"] = "1"
     headers[":path"] = "/"
     assert [name for name, _ in host.request_headers] == [b"x!#$%&'*+-.^_`|~09", b":path"]
+
+
+def test_names_that_come_again_are_kept_but_not_without_end(headers: HeaderMap, host: "ScriptedHost") -> None:
+    for _ in range(2):
+        for number in range(600):
+            headers[f"X-{number}"] = "text"
+            headers[b"X-%d" % number] = b"bytes"
+            assert headers[f"x-{number}"] == "bytes"
+    long = "X-" + "a" * 70_000
+    headers[long] = "v"
+    assert headers.raw[-1] == (long.lower().encode(), b"v")
+    assert len(headers_module._text_names) <= 256
+    assert len(headers_module._byte_names) <= 256
+    assert max(map(len, headers_module._text_names)) <= 64
 
 
 def test_one_map_can_be_copied_to_another(headers: HeaderMap, host: "ScriptedHost") -> None:

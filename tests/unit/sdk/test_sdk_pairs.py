@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywasm_filter.sdk.pairs import decode_pairs, encode_pairs
+from pywasm_filter.sdk.pairs import decode_pairs, decode_text_pairs, encode_pairs
 
 PAIRS = st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=40)), max_size=12)
 
@@ -21,9 +21,34 @@ def test_decoding_gives_back_what_was_encoded(pairs: list[tuple[bytes, bytes]]) 
     assert decode_pairs(encode_pairs(pairs)) == pairs
 
 
+@given(PAIRS)
+def test_text_is_what_the_bytes_say(pairs: list[tuple[bytes, bytes]]) -> None:
+    encoded = encode_pairs(pairs)
+    assert decode_text_pairs(encoded) == [
+        (key.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")) for key, value in pairs
+    ]
+
+
+ZEROS = [(b"\0", b""), (b"", b"\0"), (b"a", b"b\0c"), (b"", b""), (b"\0\0", b"\0")]
+
+
+def test_zero_bytes_within_keys_and_values() -> None:
+    for count in range(len(ZEROS) + 1):
+        encoded = encode_pairs(ZEROS[:count])
+        assert decode_pairs(encoded) == ZEROS[:count]
+        assert decode_text_pairs(encoded) == [(key.decode(), value.decode()) for key, value in ZEROS[:count]]
+
+
+def test_what_stands_behind_the_pairs_is_no_matter() -> None:
+    encoded = encode_pairs([(b"a", b"1"), (b"b", b"\xff")])
+    assert decode_pairs(encoded + b"more\0") == decode_pairs(encoded)
+    assert decode_text_pairs(encoded + b"more\0") == [("a", "1"), ("b", "\udcff")]
+
+
 @pytest.mark.parametrize("data", [b"", b"\0", b"\0\0\0\0"])
 def test_an_empty_map_has_three_forms(data: bytes) -> None:
     assert decode_pairs(data) == []
+    assert decode_text_pairs(data) == []
 
 
 @given(PAIRS.filter(bool), st.data())

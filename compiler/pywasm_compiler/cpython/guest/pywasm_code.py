@@ -62,9 +62,7 @@ def answer(file: str, bare: bool, untyped: bool) -> None:
 
 
 def _ask(question: str, argument: bytes) -> bytes:
-    number = pywasm_hostcalls.numbers["proxy_call_foreign_function"]
-    answered: tuple[int, bytes] = pywasm_hostcalls.call_import(number, [question.encode(), argument])
-    return answered[1]
+    return pywasm_hostcalls.proxy_call_foreign_function(question.encode(), argument)[1]
 
 
 # --- docstrings and annotations ---

@@ -1,7 +1,6 @@
 """What runs inside the guest while the base image is made: CPython, with as little in it as can be.
 
-componentize-py imports a generated module that takes `WitWorld` from here, calls it once and keeps the object: its
-methods are the module's exports. It gets them later, when `pywasm_loader` imports a filter.
+componentize-py imports it by way of a generated module. Filters come later, with `pywasm_loader`.
 
 What is imported here stays in every module's memory, and so do the holes that compiling it leaves. So this imports
 nothing that the interpreter does not have when it starts, and stands in for what componentize-py's runtime imports.
@@ -14,8 +13,6 @@ import io
 import os
 import sys
 
-import componentize_py_runtime
-import pywasm_hostcalls
 import pywasm_loader
 
 TYPE_CHECKING = False
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 _STANDARD_LIBRARY = "/python"
 _COPY = "stdlib"
-_HOSTCALLS = "/world/wit_world/imports/host.py"
 _BLOCK = 1 << 16
 _SMALL = 64
 _HAS_DOCSTRING = 0x4000000
@@ -33,26 +29,15 @@ _IMMUTABLE_TYPE = 1 << 8
 _Function = type(lambda: None)
 
 
-class WitWorld:
-    """Stands for the object with the exports, of which there is one."""
-
-    def __new__(cls) -> object:  # type: ignore[misc] # componentize-py takes whatever calling it returns
-        """That object."""
-        return pywasm_loader.exports
-
-
 def _prepare() -> None:
     sys.dont_write_bytecode = True
-    pywasm_hostcalls.numbers = _numbers_of_imports()
-    pywasm_hostcalls.call_import = componentize_py_runtime.call_import
     _copy_standard_library()
-    # The runtime takes these names from these modules when this one has been imported. The types and `finalize` are for
-    # interfaces of another kind than ours; `seed` is called before the first callback.
+    # The runtime takes these names from these modules when this one has been imported. It never comes to use them.
     stand_ins: dict[str, dict[str, object]] = {
         "collections": {},
         "componentize_py_types": {"Some": None, "Ok": None, "Err": None},
         "weakref": {"finalize": None},
-        "random": {"seed": pywasm_loader.seed_random},
+        "random": {"seed": None},
     }
     for name, attributes in stand_ins.items():
         if name not in sys.modules:
@@ -87,19 +72,6 @@ def _take_little_for_stdin() -> None:
     system.stdin = system.__stdin__ = io.TextIOWrapper(
         io.BufferedReader(raw, _SMALL), encoding="utf-8", errors="strict"
     )
-
-
-def _numbers_of_imports() -> dict[str, int]:
-    """The number of each hostcall in the component's import table, which only componentize-py's own module knows."""
-    numbers = {}
-    name = ""
-    with open(_HOSTCALLS, encoding="utf-8") as source:
-        for line in source:
-            if line.startswith("def "):
-                name = line.removeprefix("def ").partition("(")[0]
-            elif ".call_import(" in line:
-                numbers[name] = int(line.partition(".call_import(")[2].partition(",")[0])
-    return numbers
 
 
 def _copy_standard_library() -> None:

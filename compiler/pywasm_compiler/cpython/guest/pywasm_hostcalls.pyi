@@ -1,7 +1,3 @@
-"""The generated module of hostcalls, as the others of this directory use it."""
+"""The module of hostcalls that there is in a linked module, as the others of this directory use it."""
 
-from collections.abc import Callable
-from typing import Any
-
-numbers: dict[str, int]
-call_import: Callable[[int, list[Any]], Any]
+def proxy_call_foreign_function(name: bytes, arguments: bytes, /) -> tuple[int, bytes]: ...

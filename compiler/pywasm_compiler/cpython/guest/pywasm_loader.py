@@ -14,7 +14,6 @@ import marshal
 import os
 import sys
 
-import pywasm_hostcalls as hostcalls
 from pywasm_late import Archive, LateModule
 from pywasm_late import load as load_late
 
@@ -53,18 +52,14 @@ def seed_random() -> None:
         module.seed()
 
 
-class Exports:
-    """The object whose methods are the module's exports."""
-
-
-exports = Exports()
+exports: list[Callable[..., object]] = []
+"""What the module's exports call, kept alive: their addresses are in the glue's memory."""
 
 
 def load(
     filter_module: str,
     runtime_module: str,
     callbacks: Sequence[str],
-    wanted: Sequence[str],
     search_path: Sequence[str],
     unimplemented: Mapping[str, object],
     recorder: str = "",
@@ -72,12 +67,13 @@ def load(
 ) -> None:
     """Import the author's module through the runtime, and make its callbacks the exports.
 
-    `wanted` are the hostcalls that the module will have, `search_path` goes into `sys.path`. `unimplemented` are
-    hostcalls that it does without, and their answers. `recorder` is the function of `pywasm_recorder` that records what
-    runs of the files in `recorded`; empty for none.
+    `search_path` goes into `sys.path`. `unimplemented` are hostcalls that the module does without, and their answers.
+    `recorder` is the function of `pywasm_recorder` that records what runs of the files in `recorded`; empty for none.
     """
-    call_import = hostcalls.call_import
-    host = _Host(call_import)
+    import pywasm_hostcalls as hostcalls  # which there is in a linked module alone
+
+    functions = {name: function for name, function in vars(hostcalls).items() if name.startswith("proxy_")}
+    host = _Host(hostcalls.proxy_call_foreign_function)
     finder = _Files(host)
     sys.meta_path[:] = [*_IN_THE_INTERPRETER, finder]
     try:
@@ -86,7 +82,7 @@ def load(
         after_ours = sys.path.index("/0") + 1
         sys.path[after_ours:after_ours] = search_path
         with finder, importlib.import_module(_SYSTEM).System(host.ask):
-            hostcalls.call_import = _refuse_hostcall
+            vars(hostcalls).update(dict.fromkeys(functions, _refuse_hostcall))
             if recorder:
                 getattr(importlib.import_module("pywasm_recorder"), recorder)(recorded)
             vm = importlib.import_module(runtime_module).start(filter_module, hostcalls)
@@ -95,15 +91,14 @@ def load(
             _load_what_authors_use(runtime_module)
             archive = _archive(host)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the author is told
-        hostcalls.call_import = call_import
-        host.tell(_described(error))
+        host.tell("failure", _described(error))
         return
-    for name in callbacks:
-        setattr(exports, name, getattr(vm, name))
+    exports.append(seed_random)
+    exports.extend([getattr(vm, name) for name in callbacks])
+    host.tell("exports", repr(dict(zip(("start", *callbacks), map(id, exports), strict=True))))
     host.leave()
     del sys.modules[_SYSTEM]
-    hostcalls.call_import = call_import
-    _leave_out(wanted)
+    vars(hostcalls).update(functions)
     for name, unimplemented_answer in unimplemented.items():
         setattr(hostcalls, name, _answering(unimplemented_answer))
     sys.meta_path[:] = [_IN_THE_INTERPRETER[0], archive]
@@ -131,18 +126,11 @@ def _make_way(host: _Host) -> None:
             del sys.modules[name]
 
 
-def _leave_out(wanted: Sequence[str]) -> None:
-    """Take away the hostcalls that the module will not have."""
-    for name in set(hostcalls.numbers) - set(wanted):
-        del hostcalls.numbers[name]
-        delattr(hostcalls, name)
-
-
 def _answering(answer: object) -> Callable[..., object]:
     return lambda *_: answer
 
 
-def _refuse_hostcall(number: int, arguments: list[object]) -> object:
+def _refuse_hostcall(*_: object) -> object:
     raise RuntimeError("there is no proxy while the module is imported: make hostcalls in callbacks")
 
 
@@ -171,19 +159,18 @@ def _archive(host: _Host) -> Archive:
 class _Host:
     """The host's answers. Each is None where there is nothing, and when the import is over."""
 
-    def __init__(self, call_import: Any) -> None:
-        self._call_import = call_import
+    def __init__(self, call: Callable[[bytes, bytes], tuple[int, bytes]]) -> None:
+        self._call = call
         self._gone = False
-        self._number = hostcalls.numbers["proxy_call_foreign_function"]
 
     def ask(self, question: str, argument: str) -> bytes | None:
         if self._gone:  # loaders stay with their modules, and are asked for source lines in the proxy
             return None
-        status, answer = self._call_import(self._number, [question.encode(), argument.encode("utf-8", "surrogatepass")])
+        status, answer = self._call(question.encode(), argument.encode("utf-8", "surrogatepass"))
         return answer if status == _OK else None
 
-    def tell(self, failure: str) -> None:
-        self.ask("failure", failure)
+    def tell(self, what: str, text: str) -> None:
+        self.ask(what, text)
 
     def leave(self) -> None:
         self._gone = True

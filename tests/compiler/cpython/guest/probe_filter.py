@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 import uuid
+from enum import IntEnum
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -36,6 +37,10 @@ BODY = 0
 _kept: list[object] = []
 
 
+class Level(IntEnum):
+    INFO = 2
+
+
 # --- the host ---------------------------------------------------------------------------------------------------------
 
 
@@ -47,6 +52,69 @@ def request_headers(host: Any) -> None:
     host.proxy_set_header_map_pairs(HEADERS, b"")
     host.proxy_get_header_map_pairs(HEADERS)
     host.proxy_get_property(b"")
+
+
+class _Index:
+    """An integer to those who ask for one."""
+
+    def __index__(self) -> int:
+        return 1
+
+
+_GOOD = {"bytes": b"bytes", "u32": 2, "u64": 3, "s64": 4}
+_WRONG: dict[str, list[object]] = {
+    "bytes": ["text", 1, None, bytearray(b"x"), memoryview(b"x")],
+    "u32": ["text", b"x", None, 1.0, -1, 1 << 32, 1 << 64, _Index()],
+    "u64": ["text", b"x", None, 1.0, -1, 1 << 64, _Index()],
+    "s64": ["text", b"x", None, 1.0, -(1 << 63) - 1, 1 << 63],
+}
+
+
+def _outcome(call: Any, *arguments: Any, **named: Any) -> str:
+    try:
+        return f"returned {call(*arguments, **named)}"
+    except (TypeError, OverflowError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def refusals(host: Any, calls: list[list[Any]]) -> object:
+    """Hostcalls by name and types: what comes of arguments that they do not take, each with the others good."""
+    outcomes = {}
+    for name, *types in calls:
+        call = getattr(host, name)
+        good = [_GOOD[value] for value in types]
+        outcomes[f"{name} with one more"] = _outcome(call, *good, 1)
+        outcomes[f"{name} by name"] = _outcome(call, *good, level=1)
+        if good:
+            outcomes[f"{name} with one less"] = _outcome(call, *good[1:])
+        for position, value in enumerate(types):
+            for wrong in _WRONG[value]:
+                what = f"{name} {position} {type(wrong).__name__} {wrong if isinstance(wrong, int) else ''}".rstrip()
+                outcomes[what] = _outcome(call, *good[:position], wrong, *good[position + 1 :])
+    return outcomes
+
+
+def unusual_arguments(host: Any) -> object:
+    """What is as good as int and bytes."""
+
+    class Text(bytes):
+        pass
+
+    return [
+        host.proxy_set_property(Text(b"subclass"), b""),
+        host.proxy_set_property(b"large", bytes(1_000_000)),
+        host.proxy_log(Level.INFO, b"enum"),
+        host.proxy_log(True, b"bool"),
+        host.proxy_increment_metric(1, _Index()),
+    ]
+
+
+def get_property(host: Any) -> object:
+    return len(host.proxy_get_property(b"")[1])
+
+
+def left_out(host: Any) -> object:
+    return host.proxy_done()
 
 
 def all_hostcalls(host: Any, calls: list[list[Any]]) -> object:
