@@ -261,7 +261,7 @@ def test_a_result_of_a_hostcall_without_memory_for_it(compiled: CompiledModule) 
     host = ProxyHost(compiled, memory_limit=64 * MIB)
     host.start()
     for _ in range(3):  # what the host has stored is freed each time
-        host.property_value = bytes(25 * MIB)
+        host.property_value = bytes(30 * MIB)
         assert host.probe("get_property")["raised"][0] == "MemoryError"
         host.property_value = bytes(8 * MIB)
         assert host.probe("get_property") == {"returned": 8 * MIB}
