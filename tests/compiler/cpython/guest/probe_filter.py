@@ -223,9 +223,7 @@ def locale_settings(host: Any) -> object:
 
 
 def import_missing(host: Any) -> object:
-    import wsgiref
-
-    return wsgiref
+    return __import__("wsgi" + "ref")  # a name that no one can read in the source
 
 
 def import_builtin(host: Any) -> object:
