@@ -183,7 +183,7 @@ def test_control_goes_where_it_goes_compiled(control: ColdModule, name: str) -> 
 
 
 def test_a_deep_recursion_gives_the_stack_back(control: ColdModule) -> None:
-    outcome = control.both("factorial", 300)
+    outcome = control.both("factorial", 60)
     assert outcome.stack_pointer == STACK_TOP
 
 
