@@ -37,6 +37,7 @@ MESSAGE = body(5)
 TELL = {"2": MESSAGE, "4": STATUS}
 """What each message and each end is asked for."""
 SENT_OR_NOT = {"grpc": "it has left by then if there was a connection to the server already"}
+READ_OR_NOT = {"grpc": "the server may not have read the message when the call is cancelled"}
 NUMBERS = (0, 1, 2, 3, 4001, 4002, 4003, 4004)
 """Of no callout: the low bits tell which kind it would be."""
 
@@ -303,13 +304,15 @@ SCENARIOS = {
         {"H": grpc_stream() + grpc_send("a"), "2": grpc_send("break")}, Breaking, until="4"
     ),
     "a stream cancelled at once": scenario(
-        {"H": grpc_stream() + grpc_send("a") + grpc_cancel() + grpc_cancel() + grpc_close() + grpc_send("b")}, Echo
+        {"H": grpc_stream() + grpc_send("a") + grpc_cancel() + grpc_cancel() + grpc_close() + grpc_send("b")},
+        Echo,
+        left_out=SENT_OR_NOT,
     ),
     "a stream cancelled at a message": scenario(
         {"H": grpc_stream() + grpc_send("a"), "2": grpc_cancel() + grpc_send("b")}, Echo, until="2"
     ),
     "a stream cancelled at its metadata": scenario(
-        {"H": grpc_stream() + grpc_send("a"), "1": grpc_cancel()}, Echo, until="1"
+        {"H": grpc_stream() + grpc_send("a"), "1": grpc_cancel()}, Echo, until="1", left_out=READ_OR_NOT
     ),
     "a stream cancelled at its trailing metadata": scenario(
         {"H": grpc_stream() + grpc_send("a"), "3": grpc_cancel() + grpc_send("b")}, Early, until="3"

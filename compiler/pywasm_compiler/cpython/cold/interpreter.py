@@ -32,8 +32,8 @@ _I32_MUL, _I32_LT_U = 0x6C, 0x49
 
 # What the host's stack gives for a call, so that CPython's guard against deep recursion, which looks at the shadow
 # stack, sees it (see `stack`). Measured as the depth at which it ends: interpreted functions that call each other take
-# 180 bytes of it in V8 and 100 in wasmtime, by way of compiled ones 380 and 260. When the guard steps in, that is no more
-# than 60 % of either.
+# 180 bytes of it in V8 and 100 in wasmtime, by way of compiled ones 380 and 260. When the guard steps in, that is no
+# more than 60 % of either.
 FRAME_RESERVE: Final = 288
 ENTRY_RESERVE: Final = 480
 
