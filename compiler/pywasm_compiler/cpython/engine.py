@@ -32,7 +32,7 @@ class CPythonEngine:
         """The module's bytes. Raises CompileError when the filter cannot be imported in the guest."""
         base = BaseImage(progress, self._compiled)
         progress("importing the filter in CPython and taking a snapshot")
-        snapshot = import_filter(base, program, all_docstrings=options.debug_info is DebugInfo.FULL)
+        snapshot = import_filter(base, program, progress, all_docstrings=options.debug_info is DebugInfo.FULL)
         memory, cold = snapshot.memory, base.cold_code()
         shell = base.shell(program.hostcalls, program.callbacks, compile_all=options.compile_all)
         if options.compile_all:

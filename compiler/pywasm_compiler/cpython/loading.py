@@ -22,7 +22,7 @@ from pywasm_compiler.cpython.late import LATE, archive
 from pywasm_compiler.cpython.libraries import LinkError
 from pywasm_compiler.cpython.module_files import CompiledModules, ModuleFiles
 from pywasm_compiler.cpython.platform import Scratch
-from pywasm_compiler.engine import Program
+from pywasm_compiler.engine import Program, Progress
 from pywasm_compiler.errors import CompileError
 from pywasm_compiler.import_rules import missing_remedy
 
@@ -52,7 +52,7 @@ class Snapshot(NamedTuple):
     data: Mapping[str, Any]
 
 
-def import_filter(base: BaseImage, program: Program, *, all_docstrings: bool) -> Snapshot:
+def import_filter(base: BaseImage, program: Program, progress: Progress, *, all_docstrings: bool) -> Snapshot:
     """Import a program. With `all_docstrings` the standard library and the runtime keep theirs.
 
     Raises CompileError when the program cannot be imported.
@@ -86,6 +86,9 @@ def import_filter(base: BaseImage, program: Program, *, all_docstrings: bool) ->
         memory[address : address + 4] = host.exports.get(name, 0).to_bytes(4, "little")
     try:
         zero_free_memory(memory, loader.stack_top, loader.heap)
+    except LinkError as error:  # the module is larger then, and as good
+        progress(f"keeping free memory in the snapshot: {error}")
+    try:
         for begin, end in frozen_ranges(engine, loader, entries):
             memory[begin:end] = bytes(end - begin)
     except LinkError as error:

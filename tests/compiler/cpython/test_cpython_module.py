@@ -259,3 +259,10 @@ def test_the_glue_has_a_page_of_its_own(module: Module, compiled: CompiledModule
     assert host.memory_size() == module.memories[0].limits.minimum * PAGE
     glue = BaseImage(lambda step: None).loader(wasmtime.Engine()).glue
     assert host.read(glue, Scratch(0).slot(0)) == bytes(Scratch(0).slot(0))
+
+
+def test_free_memory_is_not_in_the_snapshot(program: Program) -> None:
+    steps: list[str] = []
+    engine("cpython").compile(program, Options(), steps.append)
+    assert steps
+    assert not [step for step in steps if "free memory" in step]
