@@ -104,7 +104,7 @@ class BaseImage:
             _ = self._linked_loader  # which both sides below are made of
         with ThreadPoolExecutor(1) as side:
             code = side.submit(codes.get, code_key, lambda: self._machine_code(engine))
-            memory, (stack_top, heap, glue) = self._memory()
+            memory, (stack_top, heap, glue) = self._memory
         module = wasmtime.Module.deserialize_file(engine, str(code.result()))
         return Loader(module, memory, stack_top, heap, glue, self._form("loader"))
 
@@ -183,6 +183,7 @@ class BaseImage:
         self._progress("linking the base image")
         return self._link([hostcall.name for hostcall in proxy_wasm_abi.load().hostcalls], (), runs_source=True)
 
+    @cached_property
     def _memory(self) -> tuple[bytes, tuple[int, int, int]]:
         """The memory, and in it the top of the stack, the begin of the heap and the glue's page."""
         content = self._entries(".memory").get(self._chosen_form("memory"), self._make_memory).read_bytes()
@@ -214,7 +215,7 @@ class BaseImage:
     @cached_property
     def _cold(self) -> ColdImage:
         file = self._entries(".cold").get(self._chosen_form("cold"), lambda: self._made_cold.to_json())
-        return ColdImage.from_json(file.read_bytes(), self._memory()[0])
+        return ColdImage.from_json(file.read_bytes(), self._memory[0])
 
     def _machine_code(self, engine: wasmtime.Engine) -> bytes:
         module = replace(self._linked_loader.module, data=[], customs=[])
